@@ -83,6 +83,10 @@ def _driven(decision: Decision) -> Numbers | None:
     return _by_group(decision, lambda authority: None if authority == NOBODY else decision.sent)
 
 
+def _sent(decision: Decision) -> Numbers | None:
+    return decision.sent
+
+
 def _by_group(decision: Decision, choose: Callable[[str], Numbers | None]) -> Numbers | None:
     """Return the numbers that `choose` returns for each group's authority; None without any."""
     if not decision.groups:
@@ -101,3 +105,6 @@ BY_MODE = Rule("by_mode", _by_mode)
 
 DRIVEN = Rule("driven", _driven)
 """The command of every decision with authority, in any mode: for inspection of episodes, not for training."""
+
+SENT = Rule("sent", _sent)
+"""The command of every decision, also where the robot is held without a source: for what judges by what is seen."""

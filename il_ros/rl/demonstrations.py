@@ -50,7 +50,8 @@ def steps_of(episode: EpisodeArrays, scales: Scales, most_steps: int) -> list[En
     """Return the steps of a demonstration. Only what happened within a run without a gap is a step.
 
     An episode shorter than `most_steps`, the environment's limit, was ended by the task, so its last action led into
-    the absorbing state. The last action of another one led to an observation that was not recorded, and is left out.
+    the absorbing state; without a label there, as where only corrections are labelled, that step is not known. The last
+    action of another one led to an observation that was not recorded, and is left out.
     `earned` is 1 for a last step that ended as a success, else 0; environments with other rewards have other numbers.
     """
     some: Samples = samples([episode], scales.inputs, 1, form=scales.form)
@@ -61,7 +62,7 @@ def steps_of(episode: EpisodeArrays, scales: Scales, most_steps: int) -> list[En
         EnvironmentStep(states[place], actions[place], states[some.following[place, 0]])
         for place in np.flatnonzero(some.continues[:, 0])
     ]
-    if len(episode) < most_steps:
+    if episode.steps < most_steps and episode.ends_with_a_frame:
         earned = float(episode.outcome == SUCCESS)
         found.append(EnvironmentStep(states[-1], actions[-1], states[-1], earned, terminated=True))
     return found
@@ -92,13 +93,14 @@ def warnings_of(episodes: Sequence[EpisodeArrays], most_steps: int) -> list[str]
             f"{counted(total, 'step')} in {counted(len(episodes), 'demonstration')} are few; from {FEW_STEPS} on a "
             "reward can tell what they have in common"
         )
-    longest = max(len(episode) for episode in episodes)
+    longest = max(episode.steps for episode in episodes)
     if longest > most_steps:
         found.append(
             f"a demonstration has {counted(longest, 'step')}, and the environment ends after {most_steps}: what is "
             "shown later cannot be reached; set the environment's limit, or cut the episodes"
         )
-    short = [len(each) for each in episodes if len(each) < most_steps and each.outcome != SUCCESS]
+    ended = [each for each in episodes if each.steps < most_steps and each.ends_with_a_frame]
+    short = [each.steps for each in ended if each.outcome != SUCCESS]
     if short:
         found.append(
             f"{counted(len(short), 'demonstration')} of {min(short)} to {counted(max(short), 'step')} without the "

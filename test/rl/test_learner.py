@@ -1,6 +1,7 @@
 """Imitation with own steps: a small task that each reward learns, exact resumption, and what is refused."""
 
 import math
+from dataclasses import replace
 
 import line_env
 import numpy as np
@@ -185,6 +186,22 @@ def test_a_demonstration_shorter_than_the_limit_terminated_and_a_full_one_was_cu
     cut, ended = (steps_of(episode, scales, limit) for limit in (line_env.STEPS, line_env.STEPS + 1))
     assert [step.terminated for step in cut] == [False] * (line_env.STEPS - 1)
     assert [step.terminated for step in ended] == [False] * (line_env.STEPS - 1) + [True]
+
+
+def test_the_last_correction_of_an_episode_that_goes_on_is_not_its_end(shown):
+    """The label stops at tick 19 of an episode of 23 ticks: what its last command led to is not known."""
+    scales, (episode, *_) = scales_of(shown), shown.train
+    first_ns, last_ns = int(episode.ticks_ns[0]), int(episode.ticks_ns[-1])
+    longer = replace(episode, outcome="failure", span_ns=(first_ns, last_ns + 3 * episode.period_ns))
+    assert longer.steps == line_env.STEPS + 3
+    found = steps_of(longer, scales, 100)
+    assert [step.terminated for step in found] == [False] * (line_env.STEPS - 1)
+    assert any("without the verdict success" in line for line in warnings_of([episode], 100))
+    assert not any("without the verdict success" in line for line in warnings_of([longer], 100))
+    # the label begins late and lasts to the end: the whole episode counts for the limit, and the end is known
+    late = replace(episode, span_ns=(first_ns - 5 * episode.period_ns, last_ns))
+    terminated = {limit: steps_of(late, scales, limit)[-1].terminated for limit in (24, 25, 26)}
+    assert terminated == {24: False, 25: False, 26: True}
 
 
 def test_choices_are_scaled_by_what_they_are_whatever_was_shown(tmp_path):

@@ -151,6 +151,7 @@ def write(
     authority: list[str] = []
     authorities: dict[str, list[str]] = {group.name: [] for group in contract.groups}
     skipped: list[Skipped] = []
+    span_ns: list[int] = []  # of the first and the last tick that is a frame or lacks no more than a label
     before: deque[Observation] = deque(maxlen=history - 1)  # ticks without a label since the last frame
     with ExitStack() as files:
         frames = _TickFiles(folder, contract, optional, "", files, compressed)
@@ -159,6 +160,8 @@ def write(
         commands = files.enter_context(RowFile(folder / "commands.npy", size, np.dtype(np.float64)))
         offsets = files.enter_context(RowFile(folder / "offsets.npy", size, np.dtype(np.float64)))
         for item in replay:
+            if item.tick_ns is not None and (isinstance(item, Frame) or item.missing is not None):
+                span_ns = [*span_ns[:1], item.tick_ns]
             if isinstance(item, Skipped):
                 skipped.append(item)
                 if item.observation is not None:
@@ -184,6 +187,7 @@ def write(
         "key": key,
         "history": history,
         "skipped": reasons,
+        "span_ns": [span_ns[0], span_ns[-1]],
         "authority": authority if any(authority) else [],
         "takeovers_ns": list(takeovers_ns),
         "notes": list(notes),

@@ -176,6 +176,10 @@ def _read(entry: Entry, contract: Contract, folder: Path, wanted: Conversion) ->
     try:
         if manifest.get("history", 1) < wanted.history:
             return None
+        if (
+            "span_ns" not in manifest and manifest["skipped"]
+        ):  # arrays of before 2026-12; of all ticks it is known
+            return None
         arrays = array_files.read(folder, contract, wanted.optional, wanted.compressed)
         for part in (arrays, vars(arrays["unlabelled"])):
             _require_fitting(part, contract)
@@ -191,6 +195,7 @@ def _read(entry: Entry, contract: Contract, folder: Path, wanted: Conversion) ->
             skipped=manifest["skipped"],
             takeovers_ns=tuple(manifest["takeovers_ns"]),
             notes=tuple(manifest["notes"]),
+            span_ns=tuple(manifest["span_ns"]) if "span_ns" in manifest else None,
             **(_grouped(manifest, contract) if contract.grouped else {}),
         )
     except Exception:  # a file cut by a power failure, on which NumPy raises many errors; it is rebuilt

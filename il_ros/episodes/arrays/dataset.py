@@ -20,7 +20,7 @@ from il_ros.episodes.bag.reader import BagError, BeingRecordedError, bag_files
 from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.catalogue import Entry, Omission, Selection, scan
 from il_ros.episodes.jobs import cores, mapped
-from il_ros.records.labelling import BY_MODE, DRIVEN, Rule
+from il_ros.records.labelling import BY_MODE, DRIVEN, SENT, Rule
 from il_ros.records.outcomes import FAILURE
 
 SPLITS = ("episode", "operator", "task", "instruction")
@@ -133,7 +133,7 @@ class Dataset:
         made = {entry.name: form.ready(entry) for entry in wanted}
         missing = [entry for entry in wanted if made[entry.name] is None]
         episodes = []
-        if rule not in (BY_MODE, DRIVEN):
+        if rule not in (BY_MODE, DRIVEN, SENT):
             jobs = 1  # another process may not have its function
         jobs = jobs or _jobs(missing)
         with mapped(form.convert, missing if jobs > 1 else [], jobs) as converted:

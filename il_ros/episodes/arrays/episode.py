@@ -57,6 +57,8 @@ class EpisodeArrays:
     `absent[key]` (T,): at which ticks an optional observation is missing; `observations[key]` is zero there. Without an
     entry it is always there, or, without observations of this key, never.
     `unlabelled`: at least the ticks that windows of the length read hold besides the frames.
+    `span_ns`: the first and the last tick that is a frame or lacks no more than a label; None: there are no such ticks
+    beside the frames.
     """
 
     name: str
@@ -76,6 +78,7 @@ class EpisodeArrays:
     group_takeovers_ns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     absent: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     unlabelled: UnlabelledTicks = field(default_factory=UnlabelledTicks)
+    span_ns: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         frames = len(self.ticks_ns)
@@ -103,6 +106,12 @@ class EpisodeArrays:
             raise ValueError(f"{self.name}: a tick is both a frame and without a label")
         if frames > 1 and np.diff(self.ticks_ns).min() <= 0:
             raise ValueError(f"{self.name}: ticks_ns must be strictly increasing")
+        if self.span_ns is not None and not (
+            self.span_ns[0] <= self.ticks_ns[0] and self.ticks_ns[-1] <= self.span_ns[1]
+        ):
+            raise ValueError(
+                f"{self.name}: span_ns is {self.span_ns}; the frames are from {self.ticks_ns[0]} to {self.ticks_ns[-1]}"
+            )
         if self.period_ns <= 0:
             raise ValueError(f"{self.name}: period_ns must be positive, not {self.period_ns}")
 
@@ -165,6 +174,17 @@ class EpisodeArrays:
             for key, values in part.observations.items()
             if key not in part.absent or not part.absent[key][place]
         }
+
+    @property
+    def steps(self) -> int:
+        """The number of control periods from the first tick to the last one, with or without a label, and its own."""
+        first_ns, last_ns = self.span_ns or (int(self.ticks_ns[0]), int(self.ticks_ns[-1]))
+        return round((last_ns - first_ns) / self.period_ns) + 1
+
+    @property
+    def ends_with_a_frame(self) -> bool:
+        """Whether the last frame is the last tick: what it led to is what the episode ended with."""
+        return self.span_ns is None or int(self.ticks_ns[-1]) == self.span_ns[1]
 
     @property
     def duration_s(self) -> float:

@@ -119,6 +119,7 @@ class DrivenEpisode:
             authority=tuple(decision.authority for _, decision, _ in labelled),
             takeovers_ns=self.takeovers_ns,
             unlabelled=UnlabelledTicks(_stamps(before), _observations(before, contract)),
+            span_ns=(self.decisions[0].stamp_ns, self.decisions[-1].stamp_ns),
             **grouped,
         )
 

@@ -1,5 +1,7 @@
 """Windows of recorded frames: the ticks that a live window would have held, whoever drove, from the bag on."""
 
+import json
+
 import made_episodes as made
 import numpy as np
 import pytest
@@ -50,6 +52,30 @@ def test_the_window_of_a_takeover_holds_the_ticks_at_which_the_policy_drove(tmp_
     assert windows(arrays, 3) == [[2, 3, 4], [3, 4, 5], [5, 6, 7]]
     assert len(arrays.unlabelled) == 3  # ticks 2, 3 and 6: tick 0 and 1 are in no window
     assert windows(arrays, 1) == [[4], [5], [7]]
+
+
+@pytest.mark.parametrize(
+    ("drivers", "steps", "ends"),
+    [("ppeepe", 6, True), ("peepp", 5, False), ("eepp-p", 6, False), ("ppe-", 3, True)],
+)
+def test_an_episode_knows_its_ticks_beside_its_frames(tmp_path, drivers, steps, ends):
+    episode(tmp_path, drivers)
+    arrays = opened(tmp_path)
+    assert (arrays.steps, arrays.ends_with_a_frame) == (steps, ends)
+
+
+def test_arrays_that_do_not_know_it_are_made_again(tmp_path):
+    episode(tmp_path, "peepp")
+    opened(tmp_path)
+    (manifest,) = tmp_path.rglob("manifest.json")
+    values = json.loads(manifest.read_text())
+    del values["span_ns"]
+    manifest.write_text(json.dumps(values))
+    assert not opened(tmp_path).ends_with_a_frame
+    manifest.write_text(
+        json.dumps({**values, "skipped": {}})
+    )  # every tick is a frame: what is there is enough
+    assert opened(tmp_path).span_ns is None
 
 
 def test_a_window_begins_after_a_gap_and_at_the_first_tick(tmp_path):
