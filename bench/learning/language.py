@@ -26,7 +26,7 @@ from il_ros.records.trials import success_interval
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
-from il_ros.sim.tasks.spoken.touch import BLOCKS, instruction_of
+from il_ros.sim.tasks.table.touch import BLOCKS, instruction_of
 from il_ros.sim.tasks.task import make_task
 from il_ros.training import recipe as recipes
 from il_ros.training.run import train

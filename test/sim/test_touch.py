@@ -10,7 +10,7 @@ from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.interactive.dagger.in_process import TaskEpisodes, demonstrate
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
-from il_ros.sim.tasks.spoken.touch import APART_M, BLOCKS, TOUCH_M
+from il_ros.sim.tasks.table.touch import APART_M, BLOCKS, TOUCH_M
 from il_ros.sim.tasks.task import make_task
 
 OWN = contract.find("arm_touch")

@@ -46,12 +46,12 @@ ENTRY_POINTS = {
         "tf2_msgs/msg/TFMessage": "il_ros.core.codecs.transforms:TransformsCodec",
     },
     "il_ros.tasks": {
-        "reach": "il_ros.sim.tasks.reach:Reach",
-        "push": "il_ros.sim.tasks.push:Push",
-        "pick_place": "il_ros.sim.tasks.pick_place:PickPlace",
+        "reach": "il_ros.sim.tasks.table.reach:Reach",
+        "push": "il_ros.sim.tasks.table.push:Push",
+        "pick_place": "il_ros.sim.tasks.table.pick_place:PickPlace",
         "drive": "il_ros.sim.tasks.drive:DriveTask",
         "carry": "il_ros.sim.tasks.carry:Carry",
-        "touch": "il_ros.sim.tasks.spoken.touch:Touch",
+        "touch": "il_ros.sim.tasks.table.touch:Touch",
     },
     "il_ros.experts": {
         "reach": "il_ros.sim.experts.reach:ReachExpert",

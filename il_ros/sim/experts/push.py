@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
 from il_ros.sim.experts.motion import command, measured, step_rise, toward
-from il_ros.sim.tasks.push import NEAR_M
+from il_ros.sim.tasks.table.push import NEAR_M
 
 OPENING_M = 0.03
 LOW_M, HIGH_M = 0.02, 0.09

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
 from il_ros.sim.experts.motion import command, measured, step_rise, toward
-from il_ros.sim.tasks.spoken.touch import BLOCKS, TOUCH_M
+from il_ros.sim.tasks.table.touch import BLOCKS, TOUCH_M
 
 OPENING_M = 0.02
 HOVER_M = 0.06

@@ -1,0 +1,1 @@
+"""What the arm does at its table: one module for each task."""
