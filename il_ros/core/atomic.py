@@ -118,6 +118,11 @@ def require_own(path: Path, *signs: str) -> None:
         )
 
 
+def require_page(folder: Path) -> None:
+    """Raise FileExistsError if `folder` has a page that il_ros did not write."""
+    require_own(folder / PAGE, _PAGE_SIGN)
+
+
 @contextmanager
 def page(folder: Path) -> Iterator[Path]:
     """Yield an empty folder to fill with a page and its figures; at the end, these files are moved into `folder`.
@@ -126,7 +131,7 @@ def page(folder: Path) -> Iterator[Path]:
     bears MARK. Other files stay. Raises FileExistsError, before anything is replaced, when the page or a file there
     is somebody else's, OSError when the folder is not writable.
     """
-    require_own(folder / PAGE, _PAGE_SIGN)
+    require_page(folder)
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".page.{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)

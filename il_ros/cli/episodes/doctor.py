@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.cli.episodes.choice import add_contract, contract_for, entries_of, folder_of
+from il_ros.core import atomic
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
 from il_ros.core.tables import grouped, say
@@ -95,6 +96,8 @@ def _doctor(args: argparse.Namespace) -> int:
     if args.policy is not None:
         policy = checkpoint.load(checkpoint.find(args.policy), contract)
     root = entries[0].folder.parent
+    output = args.output or page.folder_for(root)
+    atomic.require_page(output)
     kept = [entry for entry in entries if entry.state != "discarded"]
     found = examined(kept, contract, cache.cache_folder(root), policy)
     if not found.takes.episodes:
@@ -102,7 +105,7 @@ def _doctor(args: argparse.Namespace) -> int:
             say(f"left out {line}")
         raise LayoutError(f"{root}: no episode can be examined under contract '{contract.name}'")
     say(page.text(found))
-    path = page.write(found, args.output or page.folder_for(root), root)
+    path = page.write(found, output, root)
     say(f"written: {path}")
     return int(any(each.severity.value == "fault" for each in found.findings))
 
