@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
-from il_ros.core.tables import say
+from il_ros.core.tables import say, worded
 
 Result = TypeVar("Result")
 
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         summary = DemoSummary(plan.task, plan.contract, Score.of(shown), Score.of(performed), times)
         written = _timed(times, "page", lambda: page.write(plan, summary, performed))
     except (ValueError, OSError, ChildError, TimeoutError) as error:
-        say(f"il-ros demo: {error}", file=sys.stderr)
+        say(f"il-ros demo: {worded(error)}", file=sys.stderr)
         return 1
     summary.save(plan.folder)
     say(f"\n{summary.text()}\n\npage: {written}")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from il_ros.core.tables import say
+from il_ros.core.tables import say, shown, worded
 
 COMMANDS = {
     "episodes": ("il_ros.cli.episodes.command", "inspect, check, repair and plot recorded episodes"),
@@ -43,6 +45,8 @@ COMMANDS = {
 COMPLETING = "_ARGCOMPLETE"
 """Set by the shell while it completes words (`il-ros completion`)."""
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_NAMES: dict[type[Warning], str] = {UserWarning: "warning", RuntimeWarning: "warning"}
 _EXAMPLES = """\
 examples:
   il-ros demo                       the whole loop in simulation
@@ -57,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: success. 1: failure, with the reason on stderr. 2: invalid arguments. 130: Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    warnings.formatwarning = _warning
     try:
         if COMPLETING in os.environ:
             return _complete()
@@ -72,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `il-ros episodes list | head`
         sys.stderr.close()
         return 0
+    except OSError as error:  # such as a full disk behind the standard output
+        say(f"il-ros: {worded(error)}", file=sys.stderr)
+        return 1
 
 
 def _complete() -> int:
@@ -81,6 +89,11 @@ def _complete() -> int:
     typed = os.environ.get("COMP_LINE", "").split()
     argcomplete.autocomplete(_parser(typed[1] if len(typed) > 1 else ""))
     return 0
+
+
+def _warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> str:
+    """Return a warning as a sentence for a person, without the place in the code and without colours."""
+    return f"{_NAMES.get(category, category.__name__)}: {shown(_COLOURS.sub('', str(message)))}\n"
 
 
 class _Parser(argparse.ArgumentParser):

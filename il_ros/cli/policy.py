@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.cli.remote import policy_export
-from il_ros.core.tables import counted, say, table
+from il_ros.core.tables import counted, say, table, worded
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import Entry, scan
 from il_ros.episodes.counts import count_episode
@@ -95,7 +95,7 @@ def pardon(args: argparse.Namespace) -> int:
         run_folder = _named(args.folder, args.version)
         was = lineage.pardon(run_folder)
     except (LineageError, OSError) as error:
-        say(f"il-ros policy: {error}", file=sys.stderr)
+        say(f"il-ros policy: {worded(error)}", file=sys.stderr)
         return 1
     say(f"{args.version} was {was.state} ({was.reason}); now it counts as trained.")
     newest = lineage.newest_good(args.folder)
@@ -126,7 +126,7 @@ def rollback(args: argparse.Namespace) -> int:
         say(_lineage_of(target, newest))
         done = driving is None or _followed(driving, target, reason)
     except (LineageError, OSError) as error:
-        say(f"il-ros policy: {error}", file=sys.stderr)
+        say(f"il-ros policy: {worded(error)}", file=sys.stderr)
         return 1
     if not done:
         say(
@@ -221,7 +221,7 @@ def run(args: argparse.Namespace) -> int:
             raise LineageError(f"{args.folder} holds no versions v1, v2, ...")
         fared = {} if args.root is None else successes(args.root)
     except (LineageError, OSError) as error:
-        say(f"il-ros policy: {error}", file=sys.stderr)
+        say(f"il-ros policy: {worded(error)}", file=sys.stderr)
         return 1
     rows: list[tuple[str, ...]] = []
     unmarked = [f"{count} of {name}" for name, (_, _, count) in sorted(fared.items()) if count]
@@ -271,7 +271,7 @@ def _version(entry: Entry) -> str:
     try:
         return count_episode(entry).version
     except BagError as error:
-        say(f"not counted: {entry.name}: {error}", file=sys.stderr)
+        say(f"not counted: {entry.name}: {worded(error)}", file=sys.stderr)
         return ""
 
 

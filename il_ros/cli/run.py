@@ -14,7 +14,7 @@ from il_ros.cli import next_steps
 from il_ros.core import processes
 from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
 from il_ros.core.stopping import STOP_SIGNALS, leave_lost_terminal, stop_signals
-from il_ros.core.tables import say
+from il_ros.core.tables import say, worded
 from il_ros.scenarios import SCENARIOS, domain
 from il_ros.scenarios.checks import CheckError
 from il_ros.scenarios.graph import (
@@ -70,7 +70,7 @@ def in_order(specs: Sequence[Spec], finished: Callable[[], bool]) -> bool:
     try:
         preflight.check(specs, finished=finished)
     except CheckError as error:
-        say(f"not started: {error}", file=sys.stderr)
+        say(f"not started: {worded(error)}", file=sys.stderr)
         return False
     return True
 

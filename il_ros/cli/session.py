@@ -10,7 +10,7 @@ from typing import Any
 
 from il_ros.cli import run as runner
 from il_ros.cli import session_relabel
-from il_ros.core.tables import say
+from il_ros.core.tables import say, worded
 from il_ros.episodes.bag.reader import BagError
 from il_ros.scenarios import SCENARIOS, domain
 from il_ros.scenarios.arguments import ROOT
@@ -68,7 +68,7 @@ def _report(root: Path, output: Path | None) -> int:
         say(f"\n{report.text(found)}")
         written = page.write(found, output or page.folder_for(root))
     except (BagError, OSError, ValueError) as error:
-        say(f"il-ros session report: {error}", file=sys.stderr)
+        say(f"il-ros session report: {worded(error)}", file=sys.stderr)
         return 1
     say(f"\npage: {written}")
     return 0

@@ -13,7 +13,7 @@ from il_ros.cli import next_steps
 from il_ros.cli import run as runner
 from il_ros.cli.episodes.relabel import add_moments, chosen_moments
 from il_ros.core import plugins
-from il_ros.core.tables import counted, say
+from il_ros.core.tables import counted, say, worded
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.layout import LayoutError
@@ -62,7 +62,7 @@ def _relabel(args: argparse.Namespace) -> int:
             status = _at(chosen, Path(folder), args)
         return _tell(chosen, len(found) - len(chosen)) or status
     except (BagError, LayoutError, RelabelError, OSError) as error:
-        say(f"il-ros session relabel: {error}", file=sys.stderr)
+        say(f"il-ros session relabel: {worded(error)}", file=sys.stderr)
         return 1
 
 

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.core.tables import say, table
+from il_ros.core.tables import say, table, worded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,15 +83,15 @@ def run(args: argparse.Namespace) -> int:
         policy = checkpoint.load_driving(args.policy)
         task = _task_of(args, policy)
         found = _suggestions(args, policy, task)
+        for kind, some in found.items():
+            rows = [(each.name, f"{each.score:.2f}", each.reason) for each in some]
+            say(table((kind, "score", "why"), rows) if rows else f"{kind}: none")
         if args.output is not None:
             plain = {kind: [vars(each) for each in some] for kind, some in found.items()}
             atomic.write_text(args.output, json.dumps({"task": task, **plain}, indent=1) + "\n")
     except (ValueError, OSError, RuntimeError, NoObservationError) as error:
-        say(f"il-ros suggest: {error}", file=sys.stderr)
+        say(f"il-ros suggest: {worded(error)}", file=sys.stderr)
         return 2
-    for kind, some in found.items():
-        rows = [(each.name, f"{each.score:.2f}", each.reason) for each in some]
-        say(table((kind, "score", "why"), rows) if rows else f"{kind}: none")
     if args.output is not None and found.get("starts"):
         say(f"next: il-ros env record {task} --starts {args.output}")
     return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from il_ros.cli.learning import racing
 from il_ros.cli.learning.train_report import BarReporter, JsonReporter, Reporter
 from il_ros.cli.long_runs import lower_priority, stop_signals
-from il_ros.core.tables import say
+from il_ros.core.tables import say, worded
 from il_ros.records.outcomes import OUTCOMES
 from il_ros.training.trainer.plans import TrainingPlan
 
@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
 
             checkpoint.find(plan.start)
     except (ValueError, OSError) as error:
-        say(f"il-ros train: {error}", file=sys.stderr)
+        say(f"il-ros train: {worded(error)}", file=sys.stderr)
         return 2
     if own_steps:
         from il_ros.cli.learning import own_steps as training
@@ -168,10 +168,10 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
             with stop_signals() as stopped:
                 outcome = _train(plan, dataset, recipe, start, reporter, stopped)
     except TrainingError as error:
-        say(f"il-ros train: {error}", file=sys.stderr)
+        say(f"il-ros train: {worded(error)}", file=sys.stderr)
         return 1
     except (DatasetError, ValueError, OSError) as error:
-        say(f"il-ros train: {error}", file=sys.stderr)
+        say(f"il-ros train: {worded(error)}", file=sys.stderr)
         return 2
     reporter.done(outcome)
     return 0 if outcome.finished else 130
@@ -210,7 +210,7 @@ def _has_own_steps(args: argparse.Namespace) -> bool:
     else:
         given = {"--environment": args.environment, "--expert": args.expert}
     if wrong := [name for name, value in given.items() if value]:
-        kind = "with own steps" if own_steps else "without own steps, which gail, airl and sqil have"
+        kind = "with own steps" if own_steps else "without own steps (gail, rlpd and others have them)"
         raise ValueError(f"{wrong[0]} has no meaning for a recipe {kind}")
     return own_steps
 

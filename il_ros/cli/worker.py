@@ -16,7 +16,7 @@ from il_ros.cli import train
 from il_ros.cli.evaluation import command as evaluation
 from il_ros.cli.learning.train_report import JsonReporter
 from il_ros.cli.long_runs import lower_priority
-from il_ros.core.tables import say
+from il_ros.core.tables import say, worded
 from il_ros.training.trainer import plans
 from il_ros.training.trainer.plans import EvaluationPlan, PlanError
 from il_ros.training.trainer.resident import ENDED
@@ -55,7 +55,7 @@ def _carry_out(document: str) -> int:
     try:
         plan = plans.decode(document)
     except PlanError as error:
-        say(f"not a plan: {error}", file=sys.stderr)
+        say(f"not a plan: {worded(error)}", file=sys.stderr)
         return 2
     try:
         if isinstance(plan, EvaluationPlan):

@@ -6,6 +6,7 @@ What a command writes at a place that a person names replaces only what il_ros w
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
 from collections.abc import Collection, Iterator
@@ -32,17 +33,38 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace the file at `path` atomically by one with `data`; see `write_text`."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield the name of a file to write; at the end of the block it replaces the one at `path`.
+
+    When the block raises, `path` is unchanged and the new file is deleted. An OSError of the new file names `path`.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with _named(path), temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        temporary.replace(path)
+        with _named(path, temporary):
+            yield temporary
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _require_place(path: Path) -> None:
+    """Raise OSError, which names `path`, unless its folder can be written to."""
+    if not path.parent.is_dir():
+        what = errno.ENOTDIR if path.parent.exists() else errno.ENOENT
+        raise OSError(what, f"its folder: {os.strerror(what)}", os.fspath(path))
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        read_only = os.statvfs(path.parent).f_flag & os.ST_RDONLY
+        what = errno.EROFS if read_only else errno.EACCES
+        raise OSError(what, os.strerror(what), os.fspath(path))
 
 
 @contextmanager
@@ -59,9 +81,9 @@ def folder(path: Path, names: Collection[str]) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     require_only(temporary, names)
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
     try:
-        with _named(path):
+        with _named(path, temporary):
+            temporary.mkdir()
             yield temporary
             for file in temporary.iterdir():
                 with file.open("rb") as opened:
@@ -76,12 +98,12 @@ def folder(path: Path, names: Collection[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Let an OSError of writing, such as a full disk, name the path; only one of opening does so by itself."""
+def _named(path: Path, temporary: Path) -> Iterator[None]:
+    """Let an OSError of writing, such as a full disk, name the path; only one of opening names a file by itself."""
     try:
         yield
     except OSError as error:
-        if error.errno is not None and error.filename is None:
+        if error.errno is not None and error.filename in (None, temporary, os.fspath(temporary)):
             error.filename = os.fspath(path)
         raise
 
@@ -102,8 +124,9 @@ def require_own(path: Path, *signs: str) -> None:
     """Raise FileExistsError unless `path` is absent, or a file that il_ros wrote and may replace.
 
     `signs`: texts that such a file holds in its first or last 4 MiB (default: MARK). Raises OSError when the file
-    cannot be read.
+    cannot be read, or its folder is missing or not writable: asked before long work, not after it.
     """
+    _require_place(path)
     if not (path.exists() or path.is_symlink()):
         return
     if not is_regular(path):
@@ -119,7 +142,8 @@ def require_own(path: Path, *signs: str) -> None:
 
 
 def require_page(folder: Path) -> None:
-    """Raise FileExistsError if `folder` has a page that il_ros did not write."""
+    """Make the folder; raise FileExistsError if it has a page that il_ros did not write, OSError if it can't be made."""
+    folder.mkdir(parents=True, exist_ok=True)
     require_own(folder / PAGE, _PAGE_SIGN)
 
 
@@ -132,7 +156,6 @@ def page(folder: Path) -> Iterator[Path]:
     is somebody else's, OSError when the folder is not writable.
     """
     require_page(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".page.{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()

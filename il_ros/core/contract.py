@@ -40,6 +40,7 @@ from il_ros.core.specs import (
 )
 from il_ros.core.strict_yaml import MOST_CHARACTERS, Section, YamlError
 from il_ros.core.strict_yaml import parse as parse_yaml
+from il_ros.core.units import limit_warnings
 
 Spec = TypeVar("Spec", bound=StreamSpec)
 
@@ -134,6 +135,12 @@ class Contract:
             for action in self.actions
             if action.quantity in _FADING and action.expires_s is None
         )
+
+    @property
+    def unit_warnings(self) -> tuple[str, ...]:
+        """A sentence per joint whose limits look like those of another unit, such as degrees."""
+        found = [sentence for action in self.actions for sentence in limit_warnings(action)]
+        return tuple(f"contract '{self.name}', {sentence}" for sentence in found)
 
     def _default_expiry_s(self, action: ActionSpec) -> float:
         return (

@@ -39,6 +39,7 @@ from il_ros.core.specs import (
     turn_of,
 )
 from il_ros.core.strict_yaml import Section, brief
+from il_ros.core.tables import listed
 
 _WHOLE = 1e-3
 """How exactly limits must be a whole turn apart, as a share of it."""
@@ -341,7 +342,7 @@ def _reference(
         place = places.get(f"position/{name}", places.get(name))
         if place is None:
             raise section.error(
-                "reference", f"'{key}' doesn't measure '{name}'; it has: {', '.join([*places][:50])}"
+                "reference", f"'{key}' doesn't measure '{name}'; it has: {listed([*places], 20)}"
             )
         index.append(place)
     return key, tuple(index)

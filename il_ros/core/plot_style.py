@@ -27,11 +27,13 @@ STYLE: Any = {  # matplotlib's own type enumerates all keys
 def save(figure: Any, path: Path, **options: Any) -> None:
     """Write matplotlib's `figure` to a PNG, SVG or PDF file, with `options` of its `savefig`; it says who wrote it.
 
-    Raises FileExistsError when a file is there that il_ros did not write, OSError when it cannot be written.
+    The file appears when it is complete. Raises FileExistsError when a file is there that il_ros did not write,
+    OSError when it cannot be written, ValueError on another ending of its name.
     """
     atomic.require_own(path)
     key = "Software" if path.suffix.lower() == ".png" else "Creator"
-    figure.savefig(path, metadata={key: atomic.MARK}, **options)
+    with atomic.replacing(path) as part:
+        figure.savefig(part, format=path.suffix[1:].lower(), metadata={key: atomic.MARK}, **options)
 
 
 def page_style() -> str:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from il_ros.core.strict_yaml import brief
 
 Settings = TypeVar("Settings")
+
+
+MOST_WIDTH = 1 << 16
 
 
 class SettingsError(ValueError):
@@ -72,6 +76,13 @@ def at_least(field: str, value: float, least: float) -> None:
         raise ValueError(f"{field} is {value}; at least {least:g} is needed")
 
 
+def require_width(field: str, value: int) -> None:
+    """Raise ValueError unless `value` is a possible width of a layer; a network of more fills the memory."""
+    at_least(field, value, 1)
+    if value > MOST_WIDTH:
+        raise ValueError(f"{field} is {value}; at most {MOST_WIDTH} is possible")
+
+
 def _converted(kind: Any, value: Any, where: str) -> Any:
     if get_origin(kind) is tuple:
         return _tuple(get_args(kind)[0], value, where)
@@ -89,11 +100,14 @@ def _float(value: Any, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise SettingsError(f"{where}: must be a number, not {brief(value)}")
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
         raise SettingsError(f"{where}: must be a number, not {brief(value)}") from None
     except OverflowError:
         raise SettingsError(f"{where}: {brief(value)} is too large") from None
+    if not math.isfinite(number):  # NaN passes each comparison that a range is checked by
+        raise SettingsError(f"{where}: must be a finite number, not {brief(value)}")
+    return number
 
 
 def _tuple(kind: Any, value: Any, where: str) -> tuple[Any, ...]:

@@ -6,12 +6,13 @@ them as their escapes instead.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import TextIO
 
 GAP = "  "
-_MOST_NAMES = 4
+_MOST_NAMES = 4  # that share a reason
 # C0 and C1 control characters, DEL; line separators; marks that reorder text; half characters, not encodable
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -29,6 +30,14 @@ def shown(text: str, *, lines: bool = False) -> str:
 def say(text: object = "", *, file: TextIO | None = None, flush: bool = False) -> None:
     """Print `text` on the terminal (default: standard output), with control characters as their escapes."""
     print(shown(str(text), lines=True), file=file, flush=flush)
+
+
+def worded(error: BaseException) -> str:
+    """Return what went wrong as "FILE: REASON"; the text of the system's own errors begins with a number."""
+    if not isinstance(error, OSError) or error.errno is None or not error.strerror:
+        return str(error)
+    reason = error.strerror[:1].lower() + error.strerror[1:]
+    return reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
@@ -57,13 +66,13 @@ def grouped(pairs: Sequence[tuple[str, str]]) -> list[str]:
     groups: dict[str, list[tuple[str, str]]] = {}
     for name, reason in pairs:
         groups.setdefault(reason.replace(name, "") if name else reason, []).append((name, reason))
-    return [f"{_listed([name for name, _ in group])}: {group[0][1]}" for group in groups.values()]
+    return [f"{listed([name for name, _ in group], _MOST_NAMES)}: {group[0][1]}" for group in groups.values()]
 
 
-def _listed(names: Sequence[str]) -> str:
-    if len(names) <= _MOST_NAMES:
-        return ", ".join(names)
-    return f"{', '.join(names[: _MOST_NAMES - 1])} and {len(names) - _MOST_NAMES + 1} others"
+def listed(names: Sequence[str], most: int = 6, between: str = ", ") -> str:
+    """Return 'a, b, c'; of more than `most` names the first `most` and how many more there are."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return between.join(names[:most]) + rest
 
 
 def counted(count: int, noun: str) -> str:

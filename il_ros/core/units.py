@@ -20,7 +20,11 @@ its `size`. The field of a number that is named by its path is the path without 
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import dataclass
+
+import numpy as np
 
 from il_ros.core.specs import (
     ARRAYS,
@@ -30,7 +34,9 @@ from il_ros.core.specs import (
     POSE,
     TRANSFORMS,
     TWISTS,
+    ActionSpec,
     ObservationSpec,
+    Vector,
 )
 
 NOISE_FLOORS = {
@@ -75,6 +81,86 @@ _ROS = {
     "torque": "Nm",
 }
 _EXCEPTIONS = re.compile(r"(?P<unit>[^()]+)\((?P<exceptions>[^()]+)\)")
+
+
+_FARTHEST = {"rad": (3 * math.pi, "degrees"), "m": (10.0, "millimetres")}
+"""By unit: the farthest position of a joint with an end, and what numbers beyond it look like.
+
+Turning joints reach a whole turn at most (UR: 2 pi), half a turn is the margin. 10 m: longer than the axes of gantries.
+"""
+
+
+@dataclass(frozen=True)
+class UnitSuspicion:
+    """A joint that is farther away than one in its `unit` can be. `times`: in multiples of the farthest position."""
+
+    key: str
+    element: str
+    unit: str
+    value: float
+    looks_like: str
+    times: float
+
+    @property
+    def sentence(self) -> str:
+        """What was seen, without a full stop."""
+        return f"{self.key}/{self.element} reaches {self.value:.4g} {self.unit}, which looks like {self.looks_like}"
+
+    @property
+    def remedy(self) -> str:
+        """What to do."""
+        short = {"degrees": "deg", "millimetres": "mm"}[self.looks_like]
+        endless = ", or 'continuous' if the joint has no end" if self.unit == "rad" else ""
+        return f"Convert the stream to {self.unit}, or correct the contract: 'unit: {short}'{endless}."
+
+
+def suspicion(spec: ObservationSpec, values: Vector) -> UnitSuspicion | None:
+    """Return the joint of an observation that is farthest beyond what its unit allows, None if there is none.
+
+    `values` (..., D), NaN where not measured. Only positions of joints are judged: others have no end.
+    """
+    if spec.type not in (JOINT_STATE, DYNAMIC_JOINT_STATE):
+        return None
+    rows = np.abs(np.asarray(values, dtype=np.float64)).reshape(-1, spec.size)
+    farthest = np.where(np.isfinite(rows), rows, 0.0)
+    found = None
+    for place, (element, unit) in enumerate(zip(spec.elements, units_of(spec), strict=True)):
+        if not element.startswith("position/") or spec.turns[place] or unit not in _FARTHEST:
+            continue
+        most, looks_like = _FARTHEST[unit]
+        row = int(np.argmax(farthest[:, place]))
+        times = float(farthest[row, place]) / most
+        if times > (1.0 if found is None else found.times):
+            value = float(np.asarray(values, dtype=np.float64).reshape(-1, spec.size)[row, place])
+            found = UnitSuspicion(spec.key, element, unit, value, looks_like, times)
+    return found
+
+
+def other_unit(action: ActionSpec, place: int, value: float) -> str:
+    """Return '; it looks like degrees' if a joint's position is farther away than one in its unit can be, else ""."""
+    unit = _declared(action.unit, action.names)[place] if action.quantity == "position" else ""
+    if unit not in _FARTHEST or action.turns[place] or not abs(value) > _FARTHEST[unit][0]:
+        return ""
+    return f"; it looks like {_FARTHEST[unit][1]}"
+
+
+def limit_warnings(action: ActionSpec) -> list[str]:
+    """Return a sentence per joint whose position limits, in the declared unit, are farther away than a joint can be."""
+    if action.quantity != "position" or not action.unit:
+        return []
+    found = []
+    own, limits = _declared(action.unit, action.names), action.limits
+    sides = zip(action.names, own, action.turns, limits.lower, limits.upper, strict=True)
+    for name, unit, turn, lower, upper in sides:
+        if turn or unit not in _FARTHEST:
+            continue
+        most, looks_like = _FARTHEST[unit]
+        wrong = [side for side in (lower, upper) if math.isfinite(side) and abs(side) > most]
+        if wrong:
+            found.append(
+                f"actions.{action.key}.limits: {name} may go to {wrong[0]:g} {unit}, which looks like {looks_like}"
+            )
+    return found
 
 
 def units_of(spec: ObservationSpec) -> tuple[str, ...]:

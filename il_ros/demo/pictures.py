@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib import pyplot
 from numpy.typing import NDArray
 
-from il_ros.core import actions, messages
+from il_ros.core import actions, atomic, messages, plot_style
 from il_ros.core import contract as contracts
 from il_ros.core.codecs.image import decode_image
 from il_ros.core.contract import Contract
@@ -61,7 +61,7 @@ def save(picture: Picture, path: Path) -> None:
     """Write an image as PNG; raises OSError when the file can't be written."""
     done, encoded = cv2.imencode(".png", picture[:, :, ::-1])
     assert done, "PNG encodes every 8-bit image"
-    path.write_bytes(encoded.tobytes())
+    atomic.write_bytes(path, encoded.tobytes(), durable=False)
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def plot_curve(columns: Mapping[str, Sequence[float]], path: Path) -> None:
 
 
 def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, bbox_inches="tight")
+    plot_style.save(figure, path, bbox_inches="tight")
     pyplot.close(figure)
 
 

@@ -31,6 +31,9 @@ SUCCESS_KEYS = ("is_success", "success")
 """Where environments say in `info` whether the episode has succeeded."""
 
 
+STEP = ("observation", "reward", "terminated", "truncated", "info")
+
+
 class GymTask:
     """See `il_ros.sim.tasks.task.Task`. One step of the environment is one control period.
 
@@ -118,7 +121,8 @@ class GymTask:
 
     def reset(self, seed: int) -> None:
         """Reset the environment to a seed."""
-        self.observation, _ = self._asked("reset", lambda: self.env.reset(seed=seed))
+        answer = self._asked("reset", lambda: self.env.reset(seed=seed))
+        self.observation, _ = self._parts("reset", answer, ("observation", "info"))
         self._time_ns += RESET_PAUSE_NS
         self._steps, self._over, self._terminated, self._judged = 0, False, False, None
         self.total_reward = self._reward = 0.0
@@ -146,10 +150,10 @@ class GymTask:
         self._last = taken
         action = to_action(self.env.action_space, taken)
         answer = self._asked("step", lambda: self.env.step(action))
-        self.observation, reward, terminated, truncated, info = answer
+        self.observation, reward, terminated, truncated, info = self._parts("step", answer, STEP)
         self._steps += 1
         self._time_ns += self.control_period_ns
-        self._reward = float(reward)
+        self._reward = self._number(reward)
         self.total_reward += self._reward
         self._terminated = bool(terminated)
         self._over = bool(terminated or truncated) or self._steps >= self._most_steps
@@ -204,6 +208,25 @@ class GymTask:
             line = traceback.extract_tb(error.__traceback__)[-1]
             where = f"(line {line.lineno} of {line.filename})"
             raise TaskError(f"{self.name}: {what} fails: {cause_of(error)} {where}") from error
+
+    def _parts(self, what: str, answer: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
+        """Return the parts of an answer, the last one a mapping; raises TaskError when it has others."""
+        count = len(answer) if isinstance(answer, tuple) else None
+        if count != len(names):
+            given = f"{count} values" if count is not None else f"{type(answer).__name__}, no tuple"
+            older = "; that is gym's interface of before 0.26" if (what, count) == ("step", 4) else ""
+            raise TaskError(f"{self.name}: {what} returns {given}, not ({', '.join(names)}){older}")
+        if not isinstance(answer[-1], Mapping):
+            raise TaskError(f"{self.name}: {what} returns {answer[-1]!r:.60} as info; a dictionary is needed")
+        return tuple(answer)
+
+    def _number(self, reward: Any) -> float:
+        try:
+            return float(reward)
+        except (TypeError, ValueError):
+            raise TaskError(
+                f"{self.name}: step returns the reward {reward!r:.60}; a number is needed"
+            ) from None
 
     def _checked(self, leaf: Any, message: Message) -> Vector:
         values = np.asarray(message.data, dtype=np.float64)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from il_ros.core.plot_style import BAD, EXPERT, STYLE
+from il_ros.core.plot_style import BAD, EXPERT, STYLE, save
 from il_ros.core.specs import Vector
 from il_ros.irl.grid import Grid
 
@@ -44,4 +44,4 @@ def draw_heat_maps(
             figure.legend(
                 *all_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(paths)
             )
-        figure.savefig(file, dpi=120)
+        save(figure, file, dpi=120)

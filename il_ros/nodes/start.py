@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from il_ros.core.executables import NAMES, NODES
 from il_ros.core.stopping import hold_signals
-from il_ros.core.tables import say
+from il_ros.core.tables import say, worded
 
 if TYPE_CHECKING:
     from il_ros.scenarios.parameter_file import ParameterEntry, Started
@@ -35,7 +35,7 @@ def run(executable: str, args: Sequence[str] | None = None) -> int:
         for warning in check_parameters(executable, sys.argv[1:] if args is None else args):
             say(f"warning: {warning}", file=sys.stderr)
     except ParameterFileError as error:
-        say(f"{executable} cannot start: {error}", file=sys.stderr)
+        say(f"{executable} cannot start: {worded(error)}", file=sys.stderr)
         return 1
     node = importlib.import_module(NODES[executable])
     return int(node.main(args)) if pass_gate() else 1

@@ -9,7 +9,7 @@ joints as cosine and sine: q and -q, and angles a whole turn apart, map to the s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -320,9 +320,3 @@ def _field_name(name: str) -> str:
 
 def _key_name(name: str) -> str:
     return name.partition("/")[0]
-
-
-def listed(names: Sequence[str], most: int = 6) -> str:
-    """Return names in a row, of many the first ones and their number."""
-    left = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + left

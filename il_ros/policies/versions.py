@@ -109,7 +109,13 @@ def is_claimed(run: Path) -> bool:
 def _locked(run: Path, folder: int) -> int:
     """Return the descriptor of the locked file in a folder; raises FileExistsError if another process has it."""
     while True:
-        lock = os.open(_CLAIM, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder)
+        try:
+            lock = os.open(
+                _CLAIM, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder
+            )
+        except OSError as error:
+            error.filename = os.fspath(run)
+            raise
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

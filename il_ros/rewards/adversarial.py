@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from il_ros.core.settings import at_least, one_of
+from il_ros.core.settings import at_least, one_of, require_width
 from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state
 from il_ros.policies.protocol import Loss, ModelSpec, RewardModel, Transition
 from il_ros.rewards.registry import RewardFamily, RewardSettings
@@ -38,7 +38,7 @@ class DiscriminatorSettings(RewardSettings):
     gradient_penalty: float = 10.0
 
     def __post_init__(self) -> None:
-        at_least("hidden", self.hidden, 1)
+        require_width("hidden", self.hidden)
         at_least("gradient_penalty", self.gradient_penalty, 0)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from il_ros.core import atomic
-from il_ros.core.plot_style import POLICY, QUIET, STYLE
+from il_ros.core.plot_style import POLICY, QUIET, STYLE, save
 from il_ros.training.curves import PICTURE, TABLE
 
 
@@ -98,4 +98,4 @@ def write_picture(folder: Path, scores: Sequence[SeedScore]) -> None:
         if judged:
             axes.set_ylim(-0.03, 1.03)
         axes.legend(frameon=False)
-        figure.savefig(folder / PICTURE, dpi=110)
+        save(figure, folder / PICTURE, dpi=110)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,26 @@ def load(name: str | Path, changes: Sequence[str] = ()) -> ImitationRecipe:
     recipe = ImitationRecipe.from_plain(values, source)
     if not changes:
         return recipe
-    return ImitationRecipe.from_plain(changed_values(recipe.to_plain(), changes), "--set")
+    values = recipe.to_plain()
+    values["reward"] = _reward_values(values["reward"], changes)
+    return ImitationRecipe.from_plain(changed_values(values, changes), "--set")
+
+
+def _reward_values(given: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """Return the reward's values, or the defaults of the family that `changes` name instead: it has keys of its own."""
+    pairs = [change.partition("=") for change in changes]
+    chosen = [text.strip() for key, _, text in pairs if key.strip() in ("family", "reward.family")]
+    if not chosen or chosen[-1] == given["family"]:
+        return given
+    name = chosen[-1]
+    try:
+        kind = (
+            None if name in (SQIL, TASK) else ModelReward if name == MODEL else reward_family(name).settings
+        )
+    except PluginError:  # `from_plain` says so
+        return given
+    own = {} if kind is None else {each.name: each.default for each in fields(kind)}
+    return {"family": name, **own}
 
 
 def _reward(name: str, values: Mapping[str, Any], source: str) -> RewardSettings | None:

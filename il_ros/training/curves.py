@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from il_ros.core import atomic
-from il_ros.core.plot_style import EXPERT, POLICY, QUIET, STYLE
+from il_ros.core.plot_style import EXPERT, POLICY, QUIET, STYLE, save
 from il_ros.training.loop import EpochMetrics
 
 TABLE, PICTURE = "curves.csv", "curves.png"
@@ -65,7 +65,7 @@ def _draw(folder: Path, curves: Sequence[EpochMetrics]) -> Path:
     likelihood = any(loss <= 0 for loss in losses)  # a log likelihood can be negative
     axes.set(xlabel="epoch", ylabel="loss (normalised actions)", yscale="linear" if likelihood else "log")
     axes.legend(frameon=False)
-    figure.savefig(folder / PICTURE, dpi=110)
+    save(figure, folder / PICTURE, dpi=110)
     return folder / PICTURE
 
 

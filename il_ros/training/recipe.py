@@ -12,6 +12,7 @@ from il_ros.core import files, settings, share, strict_yaml
 from il_ros.core.plugins import PluginError
 from il_ros.core.settings import SettingsError, at_least, one_of
 from il_ros.core.strict_yaml import YamlError
+from il_ros.core.tables import listed
 from il_ros.episodes.arrays.cache import PICTURES
 from il_ros.episodes.arrays.dataset import SPLITS
 from il_ros.policies.families.registry import family
@@ -230,7 +231,7 @@ def changed_values(values: dict[str, Any], changes: Sequence[str]) -> dict[str, 
     """Return the values of a recipe's sections with `key=value` changes; raises SettingsError as `changed`."""
     for change in changes:
         key, equals, text = change.partition("=")
-        if not equals:
+        if not equals or not key.strip():
             raise SettingsError(f"--set {change}: must be key=value, such as epochs=50")
         part, name = _place(values, key.strip())
         try:
@@ -249,6 +250,9 @@ def _place(values: Mapping[str, Any], key: str) -> tuple[str, str]:
         return part, name
     if matching:
         raise SettingsError(f"--set {key}: is in several sections; write {' or '.join(matching)}")
+    if key in sections:
+        own = listed(sorted(known for known in full if known.startswith(f"{key}.")))
+        raise SettingsError(f"--set {key}: is a section; its keys are {own or 'none'}")
     short = {known.partition(".")[2] for known in full}
     close = difflib.get_close_matches(key, sorted(full | short), n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(sorted(full))}"

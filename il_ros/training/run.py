@@ -22,13 +22,14 @@ import torch
 
 from il_ros.core import share
 from il_ros.core.contract import Contract
+from il_ros.core.tables import listed
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.arrays.episode import EpisodeArrays, missing_of
 from il_ros.episodes.doctor.camera_view import VIEWS, view_of
 from il_ros.policies import checkpoint, lineage, vocabulary
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import build_network, make_network
-from il_ros.policies.features import Inputs, listed
+from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import (
     PIXELS,
     Normaliser,

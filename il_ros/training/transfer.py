@@ -21,11 +21,12 @@ from torch import Tensor
 
 from il_ros.core import settings
 from il_ros.core.contract import Contract
+from il_ros.core.tables import listed
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.policies import checkpoint, weights
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import family, make_network
-from il_ros.policies.features import Inputs, listed
+from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser, ShownRange
 from il_ros.policies.protocol import Batch, ModelSpec, PolicyModel, Window
 from il_ros.policies.runner import LoadedPolicy, sample

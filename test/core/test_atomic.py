@@ -97,3 +97,31 @@ def test_a_page_is_not_written_over_somebody_elses_file(tmp_path, name):
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [
         (name, "<title>il_ros in our lab</title>")
     ]
+
+
+def test_a_file_that_is_written_in_pieces_appears_whole_or_not_at_all(tmp_path):
+    file = tmp_path / "table.csv"
+    file.write_text("old")
+    with largest_file(10), pytest.raises(OSError, match="table") as caught, atomic.replacing(file) as part:
+        part.write_text("more than ten bytes")
+    assert caught.value.filename == str(file)
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("table.csv", "old")]
+    with atomic.replacing(file) as part:
+        part.write_text("new")
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("table.csv", "new")]
+
+
+def test_a_place_where_no_file_can_be_written_is_named_before_the_work(tmp_path, monkeypatch):
+    atomic.require_own(tmp_path / "new.json")
+    (tmp_path / "file").touch()
+    for path, number in [
+        (tmp_path / "nowhere" / "new.json", errno.ENOENT),
+        (tmp_path / "file" / "new.json", errno.ENOTDIR),
+    ]:
+        with pytest.raises(OSError, match=path.name) as caught:
+            atomic.require_own(path)
+        assert (caught.value.errno, caught.value.filename) == (number, str(path))
+    # root may write everywhere but on read-only mounts
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError):
+        atomic.require_own(tmp_path / "new.json")

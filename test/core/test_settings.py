@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from il_ros.core.settings import SettingsError, build, plain
+from il_ros.core import strict_yaml
+from il_ros.core.settings import SettingsError, build, plain, require_width
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,17 @@ def test_a_number_that_yaml_parses_as_text_is_converted():
 def test_the_error_names_the_invalid_value_and_the_expected_one(values, message):
     with pytest.raises(SettingsError, match=message):
         build(Some, values, "f")
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf", "nan", "1e999"])
+def test_a_number_that_is_not_finite_is_refused(value):
+    with pytest.raises(SettingsError, match="f: share: must be a finite number, not"):
+        build(Some, {"share": strict_yaml.load(value, "f")}, "f")
+
+
+def test_a_width_that_fills_the_memory_is_refused():
+    require_width("hidden", 65536)
+    with pytest.raises(ValueError, match="hidden is 65537; at most 65536"):
+        require_width("hidden", 65537)
+    with pytest.raises(ValueError, match="hidden is 0; at least 1"):
+        require_width("hidden", 0)

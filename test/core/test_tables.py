@@ -1,8 +1,22 @@
 """Alignment of tables."""
 
+import errno
+
 import pytest
 
-from il_ros.core.tables import counted, grouped, percent, percent_range, say, seconds, shown, size, table
+from il_ros.core.tables import (
+    counted,
+    grouped,
+    listed,
+    percent,
+    percent_range,
+    say,
+    seconds,
+    shown,
+    size,
+    table,
+    worded,
+)
 
 
 def test_columns_are_as_wide_as_their_widest_cell():
@@ -58,11 +72,11 @@ def test_printed_texts_keep_line_ends_and_tabs_only(capsys):
 
 
 def test_names_with_the_same_reason_share_a_line():
-    path = "/data/{0}: does not fit: {0}.mcap holds nothing"
+    path = "/data/{0}: does not fit: {0} is empty"
     names = [f"episode_{number}" for number in range(1, 7)]
     lines = grouped([*((name, path.format(name)) for name in names), ("episode_9", "discarded"), ("", "odd")])
     assert lines == [
-        "episode_1, episode_2, episode_3 and 3 others: /data/episode_1: does not fit: episode_1.mcap holds nothing",
+        "episode_1, episode_2, episode_3, episode_4 and 2 more: /data/episode_1: does not fit: episode_1 is empty",
         "episode_9: discarded",
         ": odd",
     ]
@@ -72,3 +86,24 @@ def test_shares_are_written_in_per_cent_with_a_space():
     assert percent(0.625) == "62 %"
     assert percent(0.0125, 2) == "1.25 %"
     assert percent_range(0.4, 0.999) == "40–100 %"
+
+
+def test_of_many_names_the_first_ones_and_the_number_of_the_others_are_said():
+    names = [f"joint{number}" for number in range(60)]
+    assert listed(names) == "joint0, joint1, joint2, joint3, joint4, joint5 and 54 more"
+    assert listed(names[:6]) == "joint0, joint1, joint2, joint3, joint4, joint5"
+    assert listed(["a", "b", "c"], 2, "; ") == "a; b and 1 more"
+    assert listed([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a.png"), "a.png: no space left on device"),
+        (OSError(errno.EROFS, "Read-only file system"), "read-only file system"),
+        (OSError("a sentence of ours"), "a sentence of ours"),
+        (ValueError("a: is 3"), "a: is 3"),
+    ],
+)
+def test_an_error_of_the_system_is_said_with_the_file_first_and_without_its_number(error, words):
+    assert worded(error) == words

@@ -1,9 +1,12 @@
 """Units of observed numbers, and the groups that share a scale."""
 
+import math
+
+import numpy as np
 import pytest
 
 from il_ros.core import contract
-from il_ros.core.units import groups_of, units_of
+from il_ros.core.units import groups_of, other_unit, suspicion, units_of
 
 ACTIONS = "\nactions:\n  base: {topic: c, type: geometry_msgs/msg/Twist, limits: {speed: 1}}\n"
 
@@ -58,3 +61,62 @@ def test_groups_keep_units_and_fields_apart():
     groups = groups_of(observed(f"{JOINTS}, fields: [position, velocity], unit: rad (g m)"))
     assert groups[:3] == ("s/position [rad]", "s/position [rad]", "s/position [m]")
     assert groups[3:] == ("s/velocity [rad/s]", "s/velocity [rad/s]", "s/velocity [m/s]")
+
+
+@pytest.mark.parametrize(
+    ("words", "values", "sentence"),
+    [
+        (
+            JOINTS,
+            [3.1, -6.28, 9.42],
+            None,
+        ),  # a joint reaches a whole turn, 6.28 rad; half a turn is the margin
+        (JOINTS, [3.1, -57.3, 20.0], "s/position/b reaches -57.3 rad, which looks like degrees"),
+        (JOINTS, [3.1, math.nan, 0.0], None),
+        (
+            f"{JOINTS}, unit: rad (g m)",
+            [0.0, 0.0, 40.0],
+            "s/position/g reaches 40 m, which looks like millimetres",
+        ),
+        (f"{JOINTS}, unit: deg", [170.0, -90.0, 0.0], None),
+        (f"{JOINTS}, continuous: [a]", [400.0, 0.0, 0.0], None),
+        (f"{JOINTS}, fields: [velocity]", [400.0, 0.0, 0.0], None),
+        (f"{ARRAY}, names: [a, b, c], unit: rad", [400.0, 0.0, 0.0], None),  # it may count turns
+    ],
+)
+def test_a_joint_farther_away_than_its_unit_allows_looks_like_another_unit(words, values, sentence):
+    found = suspicion(observed(words), np.array([[0.0, 0.0, 0.0], values]))
+    assert (found and found.sentence) == sentence
+
+
+def test_the_remedy_names_the_unit_to_declare():
+    found = suspicion(observed(JOINTS), np.array([0.0, 180.0, -90.0]))
+    assert found.times == pytest.approx(180 / (3 * math.pi))
+    assert found.remedy == (
+        "Convert the stream to rad, or correct the contract: 'unit: deg', or 'continuous' if the joint has no end."
+    )
+
+
+def test_limits_in_degrees_under_radians_are_named():
+    text = """
+name: x
+rate_hz: 20
+observations:
+  j: {topic: j, type: sensor_msgs/msg/JointState, names: [a, b, g], max_age_s: 1}
+actions:
+  arm:
+    topic: c
+    type: std_msgs/msg/Float64MultiArray
+    names: [a, b, g]
+    unit: rad (g m)
+    reference: j
+    limits: {lower: [-170, -3.1, 0], upper: [170, 3.1, 85], speed: 1}
+"""
+    own = contract.parse(text, "text.yaml")
+    assert own.unit_warnings == (
+        "contract 'x', actions.arm.limits: a may go to -170 rad, which looks like degrees",
+        "contract 'x', actions.arm.limits: g may go to 85 m, which looks like millimetres",
+    )
+    assert other_unit(own.actions[0], 1, -57.3) == "; it looks like degrees"
+    assert other_unit(own.actions[0], 1, 9.4) == ""
+    assert contract.parse(text.replace("rad (g m)", "deg (g mm)"), "text.yaml").unit_warnings == ()

@@ -1,5 +1,7 @@
 """Any Gymnasium environment as a task: the roll-out, the outcome, and what it refuses."""
 
+import re
+
 import gymnasium
 import numpy as np
 import pytest
@@ -156,3 +158,51 @@ def test_an_environment_that_cannot_be_made_is_named():
     gymnasium.register("Needy-v0", entry_point=needy)
     with pytest.raises(TaskError, match=r"environment 'Needy-v0' cannot be made: TypeError: .*size"):
         make_any_task("Needy-v0")
+
+
+class Answering(gymnasium.Env):
+    """Returns what it was made with."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (1,))
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def __init__(self, start=None, after=()):
+        self.start, self.after = start, after
+
+    def reset(self, *, seed=None, options=None):
+        return (SEEN, {}) if self.start is None else self.start
+
+    def step(self, action):
+        return self.after
+
+
+SEEN = np.zeros(1, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        (
+            (SEEN, 0.0, False, {}),
+            "step returns 4 values, not (observation, reward, terminated, truncated, info); that is gym's interface of "
+            "before 0.26",
+        ),
+        (None, "step returns NoneType, no tuple, not (observation,"),
+        ((SEEN, None, False, False, {}), "step returns the reward None; a number is needed"),
+        ((SEEN, "good", False, False, {}), "step returns the reward 'good'; a number is needed"),
+        ((SEEN, 0.0, False, False, None), "step returns None as info; a dictionary is needed"),
+    ],
+)
+def test_an_answer_that_is_not_gymnasiums_is_described(after, words):
+    task = GymTask(Answering(after=after))
+    task.reset(0)
+    command = command_messages(contract_of(task.env), np.zeros(1), 0)
+    with pytest.raises(TaskError, match=re.escape(words)):
+        task.step(command)
+
+
+def test_a_reset_of_the_former_interface_is_described():
+    with pytest.raises(
+        TaskError, match=re.escape("reset returns ndarray, no tuple, not (observation, info)")
+    ):
+        GymTask(Answering(start=SEEN)).reset(0)

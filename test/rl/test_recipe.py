@@ -1,5 +1,7 @@
 """Recipes with own steps: the shipped ones, changes, and what is refused."""
 
+import re
+
 import pytest
 
 from il_ros.core import share
@@ -79,7 +81,6 @@ def test_a_retraining_without_an_environment_refuses_it():
             "reward.family=gial",
             "--set: reward: family: reward model 'gial' is not known; did you mean 'gail'",
         ),
-        ("reward.family=sqil", "--set: reward: unknown key 'inputs'"),
         ("clone.use=residul", "--set: clone: use: 'residul' is not known; did you mean 'residual'"),
         ("level=1", "--set: imitation: level is 1; it must be above 0 and below 1"),
     ],
@@ -104,3 +105,26 @@ def test_a_wrong_file_is_refused_by_name(tmp_path, text, says):
     with pytest.raises(SettingsError, match=r"mine\.yaml") as caught:
         load(file)
     assert says in str(caught.value)
+
+
+def test_another_reward_brings_keys_of_its_own():
+    chosen = load("rlpd", ["reward.family=model", "reward.path=reward/v1"])
+    assert (chosen.family, chosen.reward.path, chosen.reward.ends) == ("model", "reward/v1", True)
+    assert load("gail", ["family=task"]).reward is None
+    assert load("rlpd", ["reward.family=gail", "reward.hidden=8"]).reward.hidden == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("=", "--set =: must be key=value"),
+        ("reward=task", "--set reward: is a section; its keys are reward.family"),
+        ("agent.rate=.nan", "agent: rate: must be a finite number, not nan"),
+        ("agent.hidden=100000000", "agent: hidden is 100000000; at most 65536 is possible"),
+        ("policy.hidden=[100000]", "policy: hidden is 100000; at most 65536 is possible"),
+        ("reward.family=model", "reward: path is empty; it must be the folder of a reward model"),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused_before_anything_is_read(change, words):
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        load("rlpd", [change])

@@ -14,7 +14,7 @@ from il_ros.control.limiter.urdf import DescriptionError
 from il_ros.core import atomic
 from il_ros.core import contract as contracts
 from il_ros.core.contract import ContractError
-from il_ros.core.tables import counted, say
+from il_ros.core.tables import counted, say, worded
 from il_ros.envs.tasks import SpaceError, TaskError
 from il_ros.episodes.exchange.errors import ExchangeError
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         OSError,
         RuntimeError,
     ) as error:
-        say(f"il-ros contract {args.verb}: {error}", file=sys.stderr)
+        say(f"il-ros contract {args.verb}: {worded(error)}", file=sys.stderr)
         return 1
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from il_ros.cli import next_steps
 from il_ros.cli.environment.options import add_rounds, add_world
 from il_ros.cli.suggest import starts_of
-from il_ros.core.tables import counted, percent, say
+from il_ros.core.tables import counted, percent, say, worded
 from il_ros.sim import HELD_OUT_SEED
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         with closing(task):
             return int(args.act(args, task, contract))
     except (ValueError, OSError, RecordError, TrainingError, NoObservationError) as error:
-        say(f"il-ros env {args.verb}: {error}", file=sys.stderr)
+        say(f"il-ros env {args.verb}: {worded(error)}", file=sys.stderr)
         return 2
 
 

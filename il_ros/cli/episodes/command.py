@@ -9,7 +9,7 @@ from typing import Any
 
 from il_ros.cli.episodes import cut, doctor, exchange, keep, label, play, prune, relabel, show
 from il_ros.core.contract import ContractError
-from il_ros.core.tables import say
+from il_ros.core.tables import say, worded
 from il_ros.episodes.arrays.array_files import NoFramesError
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.bag.recover import RecoverError
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except _EXPECTED as error:
-        say(f"il-ros episodes {args.verb}: {error}", file=sys.stderr)
+        say(f"il-ros episodes {args.verb}: {worded(error)}", file=sys.stderr)
         return 1
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from il_ros.cli.episodes.choice import add_contract, entries_of, folder_of
 from il_ros.core import contract as contracts
-from il_ros.core.tables import counted, say, size
+from il_ros.core.tables import counted, say, size, worded
 from il_ros.episodes import layout, trash
 from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.bag.recover import RecoverError, Recovery, recover
@@ -100,7 +100,7 @@ def _recover(args: argparse.Namespace) -> int:
         try:
             done = recover(folder)
         except RecoverError as error:
-            say(f"il-ros episodes recover: {error}", file=sys.stderr)
+            say(f"il-ros episodes recover: {worded(error)}", file=sys.stderr)
             status = 1
             continue
         _print_recovery(done)

@@ -9,7 +9,7 @@ from typing import Any
 
 from il_ros.cli import next_steps
 from il_ros.cli.episodes.choice import entries_of
-from il_ros.core.tables import counted, say
+from il_ros.core.tables import counted, say, worded
 from il_ros.episodes import inferred_labels
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.bag.topics import MismatchError
@@ -66,7 +66,7 @@ def _label(args: argparse.Namespace) -> int:
         except HasActionsError as reason:
             say(f"left as it is: {reason}")
         except (BagError, MismatchError, ValueError) as error:
-            say(f"il-ros episodes label: {error}", file=sys.stderr)
+            say(f"il-ros episodes label: {worded(error)}", file=sys.stderr)
             failed += 1
         else:
             inferred_labels.write(entry.folder, found.labels)

@@ -61,6 +61,8 @@ def replay(args: argparse.Namespace) -> int:
     """Print how many ticks of the episode give a frame, and why others give none; 1 without a frame."""
     entry = entry_of(args.episode, args.root)
     contract = contract_for(entry, args.contract)
+    if args.csv is not None:
+        atomic.require_own(args.csv, "tick_ns,authority")
     require_whole(entry.folder)
     played = open_replay(open_bag(entry.folder), contract, entry.info)
     frames, skipped = _played(played, contract, args.csv)
@@ -82,8 +84,8 @@ def _played(replay: Replay, contract: Contract, path: Path | None) -> tuple[int,
     with ExitStack() as stack:
         write = None
         if path is not None:
-            atomic.require_own(path, "tick_ns,authority")
-            write = csv.writer(stack.enter_context(path.open("w", newline="", encoding="utf-8"))).writerow
+            part = stack.enter_context(atomic.replacing(path))
+            write = csv.writer(stack.enter_context(part.open("w", newline="", encoding="utf-8"))).writerow
             write(_csv_header(contract))
         for item in replay:
             if isinstance(item, Skipped):

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from il_ros.core.tables import counted, say, size, table
+from il_ros.core.tables import counted, say, size, table, worded
 from il_ros.episodes import trash
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.retention import (
@@ -140,7 +140,7 @@ def _prune(args: argparse.Namespace) -> int:
             done += 1
         except OSError as error:
             failed += 1
-            say(f"il-ros episodes prune: {error}", file=sys.stderr)
+            say(f"il-ros episodes prune: {worded(error)}", file=sys.stderr)
     _end(args, done)
     return 1 if failed else 0
 
@@ -225,7 +225,7 @@ def _emptied(root: Path, found: Sequence[trash.Trashed]) -> int:
         try:
             trash.delete(each.folder, root, "the trash was emptied", at)
         except OSError as error:
-            say(f"il-ros episodes trash: {error}", file=sys.stderr)
+            say(f"il-ros episodes trash: {worded(error)}", file=sys.stderr)
             status = 1
     say(f"{root / trash.LOG} lists what was deleted")
     return status

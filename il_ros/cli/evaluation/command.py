@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from il_ros.cli import next_steps
 from il_ros.cli.long_runs import lower_priority
 from il_ros.core import atomic
-from il_ros.core.tables import percent, percent_range, say, table
+from il_ros.core.tables import percent, percent_range, say, table, worded
 from il_ros.envs.tasks import is_environment
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.training.trainer.plans import EvaluationPlan
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
                     f"--{name.replace('_', '-')} is for several policies; name two checkpoints or more"
                 )
     except ValueError as error:
-        say(f"il-ros evaluate: {error}", file=sys.stderr)
+        say(f"il-ros evaluate: {worded(error)}", file=sys.stderr)
         return 2
     return carry_out(plans[0], for_programs=args.progress == "json", file=args.json)
 
@@ -146,15 +146,16 @@ def carry_out(plan: EvaluationPlan, *, for_programs: bool, file: Path | None = N
         )
         with closing(task):
             result = _evaluate(plan, policy, task, for_programs)
-        if file is not None:
+        if for_programs:
+            say(json.dumps({"event": "done", **result.to_plain()}), flush=True)
+        else:
+            say(summary(result))
+        if file is not None:  # after the result was shown, which a full disk must not cost
             atomic.write_text(file, json.dumps(result.to_plain(), indent=1) + "\n")
     except (ValueError, OSError, NoObservationError) as error:
-        say(f"il-ros evaluate: {error}", file=sys.stderr)
+        say(f"il-ros evaluate: {worded(error)}", file=sys.stderr)
         return 2
-    if for_programs:
-        say(json.dumps({"event": "done", **result.to_plain()}), flush=True)
-    else:
-        say(summary(result))
+    if not for_programs:
         next_steps.tell(next_steps.after_evaluation(plan.checkpoint, result.task))
     return 0
 

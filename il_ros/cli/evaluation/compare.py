@@ -15,7 +15,7 @@ from typing import Any
 from il_ros.cli.evaluation.several import plain_comparisons, sentences
 from il_ros.core import files
 from il_ros.core.strict_yaml import brief
-from il_ros.core.tables import counted, say
+from il_ros.core.tables import counted, say, worded
 from il_ros.records import trials
 from il_ros.records.comparison import PairedComparison
 from il_ros.records.outcomes import FAILURE, SUCCESS
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         compared = compared_in(args.results)
     except (ValueError, OSError) as error:
-        say(f"il-ros compare: {error}", file=sys.stderr)
+        say(f"il-ros compare: {worded(error)}", file=sys.stderr)
         return 2
     say(
         json.dumps({"comparisons": plain_comparisons(compared)})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.core.tables import counted, percent, percent_range, say, table
+from il_ros.core.tables import counted, percent, percent_range, say, table, worded
 from il_ros.envs.tasks import is_environment
 from il_ros.records.comparison import PairedComparison, corrected
 from il_ros.training.trainer.plans import EvaluationPlan
@@ -93,14 +93,14 @@ def run(plans: Sequence[EvaluationPlan], wanted: EvaluationOptions) -> int:
         named = zip(_names(plans, policies), evaluations, errors, strict=True)
         results = [PolicyResult(*each) for each in named]
         plain = to_plain(results)
+        say(json.dumps({"event": "done", **plain}) if wanted.for_programs else summary(results), flush=True)
         if wanted.file is not None:
             atomic.write_text(wanted.file, json.dumps(plain, indent=1) + "\n")
         if wanted.plot is not None:
             draw(results, wanted.plot)
     except (ValueError, OSError, NoObservationError) as error:
-        say(f"il-ros evaluate: {error}", file=sys.stderr)
+        say(f"il-ros evaluate: {worded(error)}", file=sys.stderr)
         return 2
-    say(json.dumps({"event": "done", **plain}) if wanted.for_programs else summary(results), flush=True)
     return 0
 
 

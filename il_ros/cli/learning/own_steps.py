@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps
 from il_ros.cli.long_runs import lower_priority, stop_signals
-from il_ros.core.tables import counted, percent, say, table
+from il_ros.core.tables import counted, percent, say, table, worded
 from il_ros.records.outcomes import FAILURE, OUTCOMES
 from il_ros.training.trainer.opening import contract_of, require_free
 from il_ros.training.trainer.plans import TrainingPlan
@@ -46,10 +46,10 @@ def carry_out(plan: TrainingPlan, environment: str, expert: str, *, for_programs
         with claimed(plan.out), stop_signals() as stopped:
             outcome = _train(plan, environment, expert, reporter, stopped)
     except TrainingError as error:
-        say(f"il-ros train: {error}", file=sys.stderr)
+        say(f"il-ros train: {worded(error)}", file=sys.stderr)
         return 1
     except (DatasetError, ValueError, OSError, RuntimeError) as error:
-        say(f"il-ros train: {error}", file=sys.stderr)
+        say(f"il-ros train: {worded(error)}", file=sys.stderr)
         return 2
     reporter.done(plan, outcome)
     return 0 if outcome.finished else 130

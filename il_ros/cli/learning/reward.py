@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from il_ros.core import atomic
-from il_ros.core.tables import counted, grouped, percent, say, seconds, table
+from il_ros.core.tables import counted, grouped, percent, say, seconds, table, worded
 
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import Dataset
@@ -97,10 +97,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         return int(args.act(args))
     except TrainingError as error:
-        say(f"il-ros reward {args.verb}: {error}", file=sys.stderr)
+        say(f"il-ros reward {args.verb}: {worded(error)}", file=sys.stderr)
         return 1
     except (ValueError, OSError, BagError, MismatchError) as error:
-        say(f"il-ros reward {args.verb}: {error}", file=sys.stderr)
+        say(f"il-ros reward {args.verb}: {worded(error)}", file=sys.stderr)
         return 2
 
 

@@ -14,7 +14,7 @@ from il_ros.cli.migrate.search import Search, search
 from il_ros.cli.migrate.unsettled import Unsettled
 from il_ros.core import atomic, files
 from il_ros.core.strict_yaml import MOST_CHARACTERS, YamlError
-from il_ros.core.tables import counted, say
+from il_ros.core.tables import counted, say, worded
 
 _OURS = ("ros__parameters", "rate_hz:", "training:", "il_ros")
 """A file in a searched folder that cannot be read is named if one of these is in it."""
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         places = search(args.paths)
     except OSError as error:
-        say(f"il-ros migrate: {error}", file=sys.stderr)
+        say(f"il-ros migrate: {worded(error)}", file=sys.stderr)
         return 1
     migrations, problems = _read(places)
     counts: Counter[str] = Counter()

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from il_ros.core.tables import say
+from il_ros.core.tables import say, worded
 
 
 def add_verb(verbs: Any) -> None:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
                 raise ValueError(f"{taken} exists; choose another --out, or replace it with --overwrite")
         done = export(policy, file)
     except (ValueError, OSError) as error:
-        say(f"il-ros policy export: {error}", file=sys.stderr)
+        say(f"il-ros policy export: {worded(error)}", file=sys.stderr)
         return 2
     shapes = ", ".join(f"{port.name} ({', '.join(map(str, port.shape))})" for port in done.inputs)
     answers = ", ".join(f"{port.name} ({', '.join(map(str, port.shape))})" for port in done.outputs)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from il_ros.control.limiter.rotation import norm_problem, turn_between, unit
 from il_ros.control.limiter.safety import Motion, SafetyLimiter
+from il_ros.core.units import other_unit
 
 _ROUNDING = 1e-9
 
@@ -54,7 +55,7 @@ def start_problem(
         if not outside <= most + _ROUNDING:
             return (
                 f"{name} is at {value:g}, outside its limits {axis.lower:g} to {axis.upper:g} "
-                f"by more than {most:g}"
+                f"by more than {most:g}{other_unit(limiter.spec, index, value)}"
             )
     if last is None:
         return ""

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 from il_ros.core import files
 from il_ros.core.strict_yaml import brief
+from il_ros.core.tables import listed
 
 MOST_BYTES = 8 << 20
 MOST_JOINTS = 1000
@@ -113,7 +114,7 @@ def parse_chain(text: str, source: str, base: str, tool: str) -> Chain:
     for what, link in (("tool", tool), ("base", base)):
         if link and link not in links:
             raise DescriptionError(
-                f"{source}: {what}: there is no link {brief(link)}; there are: {', '.join(links[:40])}"
+                f"{source}: {what}: there is no link {brief(link)}; there are: {listed(links, 20)}"
             )
     return Chain(_between(joints, source, base, tool))
 

@@ -29,7 +29,7 @@ from il_ros.core.specs import (
     Vector,
 )
 from il_ros.core.strict_yaml import Section
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, listed
 
 UNFIT = {
     "sensor_msgs/msg/PointCloud2": "a point cloud has no fixed number of points in a fixed order",
@@ -156,7 +156,7 @@ def _named(section: Section, elements: tuple[str, ...]) -> tuple[str, ...]:
         raise section.error(
             "names",
             f"has {counted(len(names), 'name')}; selected {'is' if len(elements) == 1 else 'are'} "
-            f"{counted(len(elements), 'number')}: {', '.join(elements[:20])}",
+            f"{counted(len(elements), 'number')}: {listed(elements, 20)}",
         )
     return names or elements
 

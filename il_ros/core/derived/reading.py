@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from il_ros.core.derived import OPERATIONS, DerivedSpec, Part
 from il_ros.core.specs import ObservationSpec, orientations_in
 from il_ros.core.strict_yaml import Section
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, listed
 
 _ANGLES = ("rad", "deg")
 
@@ -160,7 +160,7 @@ class _Reading:
             if not part or element == part or element.startswith((f"{part}/", f"{part}."))
         )
         if not columns:
-            raise own.error(field, f"'{key}' has no '{part}'; it has: {', '.join(source.elements[:50])}")
+            raise own.error(field, f"'{key}' has no '{part}'; it has: {listed(source.elements, 20)}")
         return Part(source, columns)
 
     @staticmethod

@@ -16,6 +16,7 @@ from typing import Any
 
 from rosbags.interfaces import Nodetype
 
+from il_ros.core import tables
 from il_ros.core.messages.definitions import require_known, store
 from il_ros.core.tables import counted
 
@@ -86,8 +87,7 @@ def listed(type_name: str) -> str:
     """Return the paths of the numbers of a type, for a message to a person: level, wrenches[].force.x, ..."""
     require_known(type_name)
     names = [path for name, _ in store.get_msgdef(type_name).fields for path in _listed(type_name, name)]
-    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
-    return (", ".join(names[:_MOST_SHOWN]) or "none") + more
+    return tables.listed(names, _MOST_SHOWN) or "none"
 
 
 # ---- paths -----------------------------------------------------------------------------------------------

@@ -188,6 +188,7 @@ class Dataset:
             warnings.append(f"{why} used for training, none for validation")
         if any(not episode.authority for episode in episodes):  # labelled by commands, not by decisions
             warnings += contract.expiry_warnings
+        warnings += contract.unit_warnings
         summary = DatasetSummary(
             train=tuple(episode.name for episode in train),
             validation=tuple(episode.name for episode in kept),

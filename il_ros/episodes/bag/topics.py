@@ -14,6 +14,7 @@ from il_ros.core.codecs import codec_types
 from il_ros.core.contract import Contract, ContractError
 from il_ros.core.messages import fields
 from il_ros.core.specs import STRING, ActionGroup, ObservationSpec, StreamSpec
+from il_ros.core.tables import listed
 from il_ros.episodes.bag.reader import Bag, BagError, TopicSummary
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records import proposal
@@ -96,9 +97,11 @@ def find_streams(
         columns = _columns(contract, recorded, problems)
         expert = _expert(recorded, bag, info)
     if problems:
-        held = ", ".join(f"{name} ({topic.type})" for name, topic in sorted(bag.topics.items())) or "nothing"
+        held = (
+            listed([f"{name} ({topic.type})" for name, topic in sorted(bag.topics.items())], 20) or "nothing"
+        )
         raise MismatchError(
-            f"{bag.path}: doesn't fit contract '{contract.name}': {'; '.join(problems)}. "
+            f"{bag.path}: doesn't fit contract '{contract.name}': {listed(problems, between='; ')}. "
             f"The bag holds: {held}"
         )
     decided = None if decisions is None or recorded is None else recorded.action_size

@@ -13,13 +13,23 @@ from il_ros.episodes.arrays import cache
 from il_ros.episodes.arrays.dataset import UNUSABLE
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.catalogue import Entry
-from il_ros.episodes.doctor import cameras, comparison, direction, numbers, skew, timing, tracking
+from il_ros.episodes.doctor import (
+    cameras,
+    comparison,
+    direction,
+    numbers,
+    skew,
+    timing,
+    tracking,
+    units,
+)
 from il_ros.episodes.doctor.findings import Finding, worst_first
 from il_ros.episodes.doctor.takes import TakeSet, unwound
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.records.labelling import BY_MODE, Rule
 
 CHECKS: tuple[Callable[[TakeSet], list[Finding]], ...] = (
+    units.other_units,
     tracking.offsets_and_lags,
     direction.reversed_labels,
     timing.shifts,

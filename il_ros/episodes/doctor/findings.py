@@ -40,6 +40,7 @@ class Check(Enum):
     COVERAGE = "starts alike"
     DISAGREEMENT = "contradicting labels"
     REVERSED = "reversed label"
+    UNIT = "another unit"
     SKEW = "unknown to the policy"
 
 

@@ -1,6 +1,7 @@
 """The doctor's cheap checks on a take that is being recorded, for its grade, with the doctor's thresholds and words.
 
-Labels beside the measured state, late robots, jumps, numbers that stand still or are clipped, frozen and dark cameras.
+Joints in another unit, labels beside the measured state, late robots, jumps, numbers that stand still or are
+clipped, frozen and dark cameras.
 A take is kept in memory as numbers; of pictures only whether one repeats the last, and its brightness.
 """
 
@@ -22,7 +23,7 @@ from il_ros.core.messages import MessageError, decode
 from il_ros.core.specs import LASER_SCAN, ObservationSpec
 from il_ros.core.synchroniser import NoObservation, Synchroniser
 from il_ros.episodes.arrays.episode import EpisodeArrays
-from il_ros.episodes.doctor import cameras, numbers, tracking
+from il_ros.episodes.doctor import cameras, numbers, tracking, units
 from il_ros.episodes.doctor.cameras import Look
 from il_ros.episodes.doctor.findings import Finding
 from il_ros.episodes.doctor.takes import MOST_ELEMENTS, TakeSet
@@ -66,7 +67,7 @@ class TakeHistory:
             self._takes.append(new)
             several = self._set(tuple(self._takes))
         alone = self._set((new,))
-        found = tracking.offsets_and_lags(alone)
+        found = [*units.other_units(alone), *tracking.offsets_and_lags(alone)]
         for key, look in looks.items():
             found += cameras.faults_of(alone, key, [look])
         for check in (numbers.dead_numbers, numbers.saturated_numbers, numbers.jumps):

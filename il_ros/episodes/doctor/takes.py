@@ -13,7 +13,7 @@ import numpy as np
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import LASER_SCAN, ObservationSpec, Vector, shortest
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, listed
 from il_ros.episodes.amendments import NONE, Amendments
 from il_ros.episodes.arrays.episode import EpisodeArrays
 
@@ -161,8 +161,7 @@ class TakeSet:
         """Return a few names, or 'all 40 episodes'."""
         if len(names) == len(self.episodes) and len(names) > most:
             return f"all {counted(len(names), 'episode')}"
-        rest = f" and {len(names) - most} more" if len(names) > most else ""
-        return ", ".join(names[:most]) + rest
+        return listed(names, most)
 
     def command(self, verb: str, names: Sequence[str], *words: str) -> str:
         """Return a command line of `il-ros episodes` about these episodes."""

@@ -6,10 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
 
 from il_ros.core.contract import Contract
 from il_ros.core.messages import MessageError
 from il_ros.core.synchroniser import AHEAD_NS, NoObservation, Synchroniser
+from il_ros.core.units import UnitSuspicion, suspicion
 
 
 class UsabilityCheck:
@@ -35,6 +39,8 @@ class UsabilityCheck:
         self._seen: set[str] = set()
         self._ticks_ns: dict[str, int] = {}
         self._looked_ns = 0
+        self.suspicions: dict[str, UnitSuspicion] = {}
+        """By observation, the newest number that looks like one of another unit."""
 
     def receive(self, topic: str, raw: bytes, arrival_ns: int) -> None:
         """Keep a message of one of the contract's topics until the next check; of images only the newest."""
@@ -75,11 +81,18 @@ class UsabilityCheck:
             tick_ns = self._ticks_ns[key] = max(now_ns, self._ticks_ns.get(key, 0))
             sampled = self._each[key][1].sample(tick_ns)
             self._checks[key] += 1
-            if isinstance(sampled, NoObservation):
+            if not isinstance(sampled, NoObservation):
+                self._suspect(key, sampled.values[key])
+            else:
                 found[key] = "; ".join(sampled.reasons)
                 self._refused[key] += 1
                 self._reasons[key] = found[key]
         return found
+
+    def _suspect(self, key: str, values: NDArray[Any]) -> None:
+        spec = self._each[key][0]
+        if spec.kind == "numeric" and (wrong := suspicion(spec, values)):
+            self.suspicions[key] = wrong
 
     def begin(self) -> None:
         """Forget the counts of earlier checks."""

@@ -8,6 +8,7 @@ from enum import Enum
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import ActionSpec, ObservationSpec
+from il_ros.core.units import limit_warnings
 from il_ros.episodes.recording.grade import ANOTHER_CLOCK_S, wrong_clock
 from il_ros.episodes.survey.survey import GraphSurvey, SeenTopic
 
@@ -187,6 +188,8 @@ def _content(spec: ObservationSpec, topic: SeenTopic, survey: GraphSurvey) -> Ro
             CheckState.FAIL,
             "Correct the contract to what the driver sends, or the driver's settings.",
         )
+    if wrong := survey.suspicions.get(spec.key):
+        return Row(spec.key, f"{topic.name}: {wrong.sentence}", CheckState.FAIL, wrong.remedy)
     if spec.image is not None:
         size = f"{spec.image.width}x{spec.image.height} {spec.image.encoding}"
         return Row(spec.key, f"{topic.name}: one picture decoded to {size}", CheckState.PASS)
@@ -195,6 +198,13 @@ def _content(spec: ObservationSpec, topic: SeenTopic, survey: GraphSurvey) -> Ro
 
 def _commanded(action: ActionSpec, topic: SeenTopic) -> Iterator[Row]:
     key, name = action.key, topic.name
+    for sentence in limit_warnings(action):
+        yield Row(
+            key,
+            sentence,
+            CheckState.WARN,
+            "The limiter takes limits in the action's unit: correct 'limits', or 'unit'.",
+        )
     ours = [each for each in topic.publishers if each.node.endswith(f"/{SUPERVISOR}")]
     others = [each for each in topic.publishers if each not in ours]
     receivers = [each for each in topic.subscribers if not each.node.endswith("/recorder")]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from il_ros.core import messages
 from il_ros.core.contract import ContractError
 from il_ros.core.specs import ARRAY, JOINT_TRAJECTORY, TWISTS
 from il_ros.episodes.contract_draft import DraftedStream, number_list, quoted, word, words_of
@@ -115,8 +114,7 @@ def _joints_of(
             found[topic.name] = (named, "")
         elif topic.joints:
             found[topic.name] = (topic.joints, "as the controller declares them")
-        elif topic.type == JOINT_TRAJECTORY and topic.samples:
-            sent = messages.decode(topic.type, topic.samples[-1])
+        elif topic.type == JOINT_TRAJECTORY and (sent := topic.newest) and len(sent.joint_names):
             found[topic.name] = (tuple(sent.joint_names), "as in a message")
         else:
             unknown.append(topic)

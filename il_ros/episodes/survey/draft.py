@@ -6,6 +6,7 @@ listed at the end.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 
@@ -20,6 +21,8 @@ from il_ros.core.specs import (
     JOINT_STATE,
     JOINT_TRAJECTORY,
     LASER_SCAN,
+    MOST_NUMBERS,
+    MOST_PIXELS,
     POSE,
     TRANSFORMS,
     TWISTS,
@@ -71,6 +74,9 @@ def draft_contract(
     commanded = [each for each in topics if _is_command(each)]
     observed = [each for each in topics if each.messages and each.type in OBSERVED and each not in commanded]
     observed, left_out = _without_twins(observed)
+    faults = {each.name: fault for each in observed if (fault := _unusable(each))}
+    observed = [each for each in observed if each.name not in faults]
+    unusable = [f"{name}: {fault}" for name, fault in faults.items()]
     robot = Robot({each.name: joint_names(each) for each in observed if each.type == JOINT_STATE}, limits)
     if not commanded:
         raise ContractError(
@@ -79,8 +85,8 @@ def draft_contract(
         )
     if not observed:
         raise ContractError(
-            f"the running graph: within {survey.seconds:g} s no message arrived on a topic of type "
-            f"{', '.join(OBSERVED)}"
+            f"the running graph: within {survey.seconds:g} s no usable message arrived on a topic of type "
+            f"{', '.join(OBSERVED)}{''.join(f'; {each}' for each in unusable)}"
         )
     trigger = min(observed, key=lambda each: (each.type != JOINT_STATE, each.type != LASER_SCAN, each.name))
     slowest = min(
@@ -98,7 +104,11 @@ def draft_contract(
     actions, unclear = drafted_actions(commanded, robot, keys, names, joints or {})
     if not actions:
         raise ContractError(f"the running graph: {'; '.join(unclear)}")
-    others = [each for each in topics if each.messages and each not in observed and each not in commanded]
+    others = [
+        each
+        for each in topics
+        if each.messages and each not in (*observed, *commanded) and each.name not in faults
+    ]
     return drafted(
         (
             f"Drafted by `il-ros contract from-graph`: {counted(len(survey.topics), 'topic')} watched for "
@@ -115,7 +125,7 @@ def draft_contract(
         trigger=names[trigger.name],
         rate_comment="the most that the trigger and every camera give, up to 20",
         trigger_comment=f"measured: {trigger.rate_hz:.1f} Hz",
-        tail=[*_tail(others, left_out, unclear), *_transforms(survey, names)],
+        tail=[*_tail(others, left_out, [*unusable, *unclear]), *_transforms(survey, names)],
     )
 
 
@@ -128,6 +138,30 @@ def joint_names(topic: SeenTopic) -> tuple[str, ...]:
         except MessageError:
             continue
     return tuple(found)
+
+
+def _unusable(topic: SeenTopic) -> str:
+    """Return why no observation can be drafted of a topic's messages, "" if one can."""
+    newest = topic.newest
+    if newest is None:
+        return f"none of its messages can be read as {topic.type}"
+    if topic.type == JOINT_STATE:
+        return "" if joint_names(topic) else "its messages name no joint"
+    if topic.type in (LASER_SCAN, ARRAY):
+        values = newest.ranges if topic.type == LASER_SCAN else newest.data
+        return (
+            ""
+            if 0 < len(values) <= MOST_NUMBERS
+            else f"its newest message has {counted(len(values), 'number')}"
+        )
+    if topic.type not in (IMAGE, COMPRESSED_IMAGE):
+        return ""
+    size = size_of(newest)
+    if size is None:
+        return "its newest picture cannot be read"
+    return (
+        "" if 0 < size[0] * size[1] <= MOST_PIXELS else f"its newest picture has the size {size[0]}x{size[1]}"
+    )
 
 
 def _internal(name: str) -> bool:
@@ -161,7 +195,8 @@ def _about(topic: SeenTopic) -> str:
 
 def _observation(topic: SeenTopic, names: dict[str, str], rate_hz: float, robot: Robot) -> tuple[str, ...]:
     lines = [f"topic: {quoted(names[topic.name])}", f"type: {topic.type}"]
-    newest = messages.decode(topic.type, topic.samples[-1])
+    newest = topic.newest
+    assert newest is not None  # `_unusable`
     if topic.type == JOINT_STATE:
         units = [unit_of(each, robot) for each in robot.measured[topic.name]]
         sliding = [each for each, unit in zip(robot.measured[topic.name], units, strict=True) if unit == "m"]
@@ -194,8 +229,7 @@ def _observation(topic: SeenTopic, names: dict[str, str], rate_hz: float, robot:
 def _camera(topic: SeenTopic, message: object) -> str:
     """Return the size for the policy: the camera's, divided by a whole number until it is small."""
     size = size_of(message)  # type: ignore[arg-type]
-    if size is None:
-        raise ContractError(f"the running graph: {topic.name}: its newest picture cannot be read")
+    assert size is not None  # `_unusable`
     width, height = size
     factor = next(
         (
@@ -253,8 +287,9 @@ def _transforms(survey: GraphSurvey, names: dict[str, str]) -> list[str]:
     parents: dict[str, str] = {}
     for topic in (survey.topics.get("/tf_static"), moving):
         for raw in () if topic is None else topic.samples:
-            for each in messages.decode(TRANSFORMS, raw).transforms:
-                parents[each.child_frame_id] = each.header.frame_id
+            with contextlib.suppress(MessageError):
+                for each in messages.decode(TRANSFORMS, raw).transforms:
+                    parents[each.child_frame_id] = each.header.frame_id
     ends = [child for child in parents if child not in parents.values()]
     roots = [parent for parent in parents.values() if parent not in parents]
     if not (ends and roots):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from il_ros.core import messages
+from il_ros.core.messages import Message, MessageError
+from il_ros.core.units import UnitSuspicion
 from il_ros.episodes.layout import StreamInfo
 
 
@@ -50,14 +54,22 @@ class SeenTopic:
         """Messages per second, 0 while unknown."""
         return 0.0 if self.info is None or self.info.rate_hz is None else self.info.rate_hz
 
+    @property
+    def newest(self) -> Message | None:
+        """The newest of the kept messages that can be read, None without one."""
+        for raw in reversed(self.samples):
+            with contextlib.suppress(MessageError):
+                return messages.decode(self.type, raw)
+        return None
+
 
 @dataclass(frozen=True)
 class GraphSurvey:
     """The topics by full name, watched for `seconds`.
 
     `description`: the robot's URDF from `/robot_description`, "" if nobody publishes it. `unusable`: by observation
-    key of
-    a contract, why it cannot be made from the newest messages. `simulated`: time is that of /clock.
+    key of a contract, why it cannot be made from the newest messages. `simulated`: time is that of /clock.
+    `suspicions`: by observation key, a number that looks like one of another unit.
     """
 
     topics: Mapping[str, SeenTopic]
@@ -65,3 +77,4 @@ class GraphSurvey:
     description: str = field(default="", repr=False)
     unusable: Mapping[str, str] = field(default_factory=dict)
     simulated: bool = False
+    suspicions: Mapping[str, UnitSuspicion] = field(default_factory=dict)

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from il_ros.core.specs import Vector
+from il_ros.core.tables import listed
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.interactive.querying.ranking import Ranked, ranked
-from il_ros.policies.features import listed
 from il_ros.policies.protocol import PolicyError
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.window import TickWindow

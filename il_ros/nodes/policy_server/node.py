@@ -41,6 +41,7 @@ from il_ros.control.computing_time import ComputingTime
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.core.synchroniser import Observation
+from il_ros.core.tables import listed
 from il_ros.interactive.promotion.examination import Verdict
 from il_ros.interactive.promotion.loading import UnfitError, loaded, warm_up
 from il_ros.nodes.policy_server.candidates import (
@@ -65,7 +66,6 @@ from il_ros.nodes.runtime.generation import GenerationListener
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.proposer import declare_tick
 from il_ros.nodes.runtime.publishers import SoleUse
-from il_ros.policies.features import listed
 from il_ros.policies.uncertainty import ChunkUse, PolicyAnswer
 from il_ros.policies.window import TickWindow
 from il_ros.records.proposal import Answer

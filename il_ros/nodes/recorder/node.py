@@ -78,7 +78,7 @@ class Recorder(managed.ManagedNode):
             parameters.wanted(self, self._contract)
         except ValueError as error:
             raise managed.Refusal(str(error)) from error
-        for warning in self._contract.expiry_warnings:
+        for warning in (*self._contract.expiry_warnings, *self._contract.unit_warnings):
             self.get_logger().warning(shown(warning))
 
     def activate(self) -> None:

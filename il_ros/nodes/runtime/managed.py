@@ -28,7 +28,7 @@ from rclpy.task import Future
 
 from il_ros.core.stopping import launcher, stop_signals
 from il_ros.core.strict_yaml import brief
-from il_ros.core.tables import say
+from il_ros.core.tables import say, worded
 from il_ros.nodes.runtime import process
 from il_ros.nodes.runtime.parameters import ParameterError, declare, value
 from il_ros.nodes.runtime.shell import Refusal, Shell
@@ -176,7 +176,7 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
     try:
         launched_by = launcher()
     except ValueError as error:
-        say(f"{name} cannot start: {error}", file=sys.stderr)
+        say(f"{name} cannot start: {worded(error)}", file=sys.stderr)
         return 1
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
@@ -196,7 +196,7 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
             try:
                 node = make_node()
             except (ParameterError, Refusal) as error:
-                say(f"{name} cannot start: {error}", file=sys.stderr)
+                say(f"{name} cannot start: {worded(error)}", file=sys.stderr)
                 return 1
             node.alone = True
             executor.add_node(node)

@@ -86,6 +86,8 @@ class DaggerSupervisor(managed.ManagedNode):
     def configure(self) -> None:
         """Read the contract and the parameters; send nothing."""
         self._contract: Contract = load_contract(value(self, "contract"))
+        for warning in self._contract.unit_warnings:
+            self.get_logger().warning(shown(warning))
         try:
             difference = partial(command_difference, self._contract)
             self._memory = ModeMemory(self._contract.period_ns, difference, self._contract.groups)

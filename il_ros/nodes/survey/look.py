@@ -133,6 +133,7 @@ class _Watch:
             self._description[-1] if self._description else "",
             {} if self._usability is None else self._usability.look(now_ns),
             self._simulated,
+            {} if self._usability is None else self._usability.suspicions,
         )
 
     def _types(self) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from il_ros.core.settings import at_least, one_of
+from il_ros.core.settings import at_least, one_of, require_width
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.categorical import CATEGORICAL, CategoricalHead
 from il_ros.policies.heads.deterministic import DeterministicHead
@@ -138,13 +138,13 @@ def made_head(settings: BehaviourCloning, features: int, spec: ModelSpec) -> Any
 
 
 def check_widths(name: str, widths: tuple[int, ...]) -> None:
-    """Raise ValueError unless there are 1 to MOST_LAYERS layers of at least one unit."""
+    """Raise ValueError unless there are 1 to MOST_LAYERS layers of a possible width."""
     if not widths:
         raise ValueError(f"{name} must have at least one layer")
     if len(widths) > MOST_LAYERS:
         raise ValueError(f"{name} has {len(widths)} layers; at most {MOST_LAYERS}")
     for width in widths:
-        at_least(name, width, 1)
+        require_width(name, width)
 
 
 def camera_encoders(channels: tuple[int, ...], spec: ModelSpec) -> tuple[nn.ModuleDict, int]:

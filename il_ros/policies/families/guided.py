@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from il_ros.core.settings import at_least, one_of
+from il_ros.core.settings import one_of, require_width
 from il_ros.policies.families.actor import Actor, ActorNetwork, squashed_gaussian
 from il_ros.policies.families.registry import Family
 from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state
@@ -31,7 +31,7 @@ class Guided(Actor):
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("way", self.way, WAYS)
-        at_least("critic_hidden", self.critic_hidden, 1)
+        require_width("critic_hidden", self.critic_hidden)
 
 
 class GuidedNetwork(PolicyModel):

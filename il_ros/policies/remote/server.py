@@ -10,6 +10,7 @@ with the reason, and the connection is closed, as by openpi's server.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import http
 import ssl
@@ -35,7 +36,7 @@ from il_ros.policies.remote.mapping import ROOM
 from il_ros.policies.remote.wire import WireError, described
 
 HEALTH = "/healthz"
-_CLOSE_S = 1.0
+_CLOSE_S, _OPEN_S = 1.0, 10.0
 _MOST_DURATIONS = 10_000
 _ERROR, _AWAY = 1011, 1001
 
@@ -61,6 +62,8 @@ Say = Callable[[str], object]
 async def serve(policy: AnyPolicy, options: ServingOptions, say: Say, stop: asyncio.Event) -> None:
     """Offer a policy until `stop` is set; running requests are then answered or dropped within a second.
 
+    Connections that have not said what they want by then are left to the end of the event loop.
+
     Raises MissingError if a package is not installed, and OSError if the address cannot be used.
     """
     extra.require()
@@ -78,7 +81,7 @@ async def serve(policy: AnyPolicy, options: ServingOptions, say: Say, stop: asyn
         max_size=most_bytes(policy),
         max_queue=1,
         close_timeout=_CLOSE_S,
-        open_timeout=10.0,
+        open_timeout=_OPEN_S,
         server_header=None,
         logger=extra.SILENT,
     )
@@ -91,7 +94,10 @@ async def serve(policy: AnyPolicy, options: ServingOptions, say: Say, stop: asyn
         say("stopping")
     finally:
         server.close()
-        await server.wait_closed()
+        with contextlib.suppress(
+            asyncio.TimeoutError
+        ):  # one that never sends its request is waited for, else
+            await asyncio.wait_for(server.wait_closed(), 2 * _CLOSE_S)
         offer.close()
 
 

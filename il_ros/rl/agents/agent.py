@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from il_ros.core.settings import at_least, one_of
+from il_ros.core.settings import at_least, one_of, require_width
 from il_ros.policies.families.actor import Actor, ActorNetwork
 from il_ros.policies.protocol import PolicyModel, Transition, Window
 
@@ -43,7 +43,7 @@ class AgentSettings:
     entropy_bonus: bool = True
 
     def __post_init__(self) -> None:
-        at_least("hidden", self.hidden, 1)
+        require_width("hidden", self.hidden)
         at_least("actor_rate", self.actor_rate, 0)
         if not 0 < self.discount < 1:
             raise ValueError(f"discount is {self.discount:g}; it must be above 0 and below 1")

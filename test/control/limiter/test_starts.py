@@ -1,5 +1,6 @@
 """Where a ramp may start. The joint: limits -1 to 1 rad, 2 rad/s; 0.1 s and 0.5 s are 0.2 rad and 1 rad."""
 
+import dataclasses
 import math
 
 import pytest
@@ -87,3 +88,8 @@ def test_within_moves_a_first_target_to_the_limit():
 def test_a_tolerance_below_zero_is_refused(name, values):
     with pytest.raises(ValueError, match=f"{name} must be 0 s or more"):
         StartTolerance(*values)
+
+
+def test_a_state_that_looks_like_degrees_is_said_to():
+    spec = dataclasses.replace(joint().spec, unit="rad")
+    assert problem(SafetyLimiter(spec), (57.3,)).endswith("by more than 0.2; it looks like degrees")

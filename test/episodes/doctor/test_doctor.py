@@ -358,3 +358,15 @@ def test_episodes_of_two_contracts_are_not_compared(tmp_path, capsys):
 def test_an_empty_folder_is_one_sentence(tmp_path, capsys):
     assert cli.main(["episodes", "doctor", str(tmp_path)]) == 1
     assert "no episodes" in capsys.readouterr().err
+
+
+def test_joints_in_degrees_under_a_contract_in_radians_are_named():
+    def in_degrees(episode):
+        joints = np.degrees(episode.observations["joints"])
+        joints[-1] = 30.0, -90.0
+        return seen(episode, "joints", joints)
+
+    finding = only(examine(planted(clean(), [3], in_degrees)), Check.UNIT)
+    assert finding.episodes == ("episode_000004",)
+    assert finding.what == "joints/position/b reaches -90 rad, which looks like degrees, in episode_000004."
+    assert "unit: deg" in finding.fix[0]

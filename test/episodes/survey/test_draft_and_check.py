@@ -8,6 +8,7 @@ import pytest
 from il_ros.core import contract, messages
 from il_ros.core.contract import ContractError
 from il_ros.core.specs import ARRAY, IMAGE, JOINT_STATE, JOINT_TRAJECTORY
+from il_ros.core.units import suspicion
 from il_ros.episodes.layout import StreamInfo
 from il_ros.episodes.survey.check import CheckState, check_contract
 from il_ros.episodes.survey.description import joint_limits
@@ -245,3 +246,33 @@ def test_transforms_are_offered_as_a_comment_that_is_an_observation_without_the_
     block = [line[2:] for line in made.text.split("\n") if line.startswith("#   ")]
     text = made.text.replace("\nactions:", "\n".join(["", *block, "", "actions:"]), 1)
     assert contract.parse(text, "with the block").observation("tool").frames == ("base", "tool")
+
+
+def test_joints_that_look_like_degrees_and_limits_in_degrees_are_named():
+    own = draft_contract(survey())
+    values = np.full((1, own.observation("joints").size), 57.3)
+    found = rows(own=own, suspicions={"joints": suspicion(own.observation("joints"), values)})
+    assert [
+        (row.key, row.checked.partition(" reaches ")[2]) for row in found if row.state is CheckState.FAIL
+    ] == [("joints", "57.3 rad, which looks like degrees")]
+    arm = own.actions[0]
+    limits = dataclasses.replace(arm.limits, lower=(-170.0,) * arm.size)
+    wide = dataclasses.replace(own, actions=(dataclasses.replace(arm, limits=limits, unit="rad"),))
+    warned = [row.checked for row in rows(own=wide) if row.state is CheckState.WARN]
+    assert warned[0].endswith(f"{arm.names[0]} may go to -170 rad, which looks like degrees")
+
+
+def test_one_message_that_cannot_be_read_costs_that_message_and_not_the_draft():
+    own = draft_contract(survey(topic("/joint_states", JOINT_STATE, [joint_states(), b"\x00\x01"])))
+    assert own.observation("joints").names == JOINTS
+    nothing = topic("/front/image_raw", IMAGE, [b"no message"], rate_hz=15.0)
+    own = draft_contract(survey(nothing))
+    assert [each.key for each in own.observations] == ["joints"]
+    assert (
+        "Not drafted: /front/image_raw: none of its messages can be read as sensor_msgs/msg/Image" in own.text
+    )
+    empty = topic("/front/image_raw", IMAGE, [picture(0, 480)], rate_hz=15.0)
+    assert "/front/image_raw: its newest picture has the size 0x480" in draft_contract(survey(empty)).text
+    silent = topic("/joint_states", JOINT_STATE, [joint_states(())])
+    with pytest.raises(ContractError, match=r"no usable message .*/joint_states: its messages name no joint"):
+        draft_contract(survey(silent, nothing))

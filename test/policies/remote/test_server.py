@@ -28,6 +28,7 @@ from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.policies.protocol import PolicyError
 from il_ros.policies.remote import policy as remote
+from il_ros.policies.remote import server
 from il_ros.policies.remote.server import ServingOptions, serve
 from il_ros.policies.runner import LoadedPolicy
 
@@ -323,3 +324,22 @@ def test_an_address_in_use_is_said(served, tmp_path, capsys):
     checkpoint.save(tmp_path / "checkpoint", drawn_policy())
     assert main(["serve", str(tmp_path / "checkpoint"), "--port", str(port)]) == 2
     assert f"il-ros serve: 127.0.0.1:{port}: " in capsys.readouterr().err
+
+
+def test_a_client_that_never_says_what_it_wants_does_not_delay_the_end(monkeypatch):
+    monkeypatch.setattr(server, "_OPEN_S", 1e6)  # the longest that such a client is given
+    ends = threading.Event()
+
+    async def run():
+        stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
+        said = lambda text: text.startswith("listening") and ready.set_result(int(text.rpartition(":")[2]))  # noqa: E731
+        serving = asyncio.create_task(server.serve(drawn_policy(), ServingOptions(port=0), said, stop))
+        _, writer = await asyncio.open_connection("127.0.0.1", await ready)
+        writer.write(b"GET / HTTP/1.1\r\n")
+        await writer.drain()
+        stop.set()
+        await serving
+
+    thread = threading.Thread(target=lambda: (asyncio.run(run()), ends.set()), daemon=True)
+    thread.start()
+    assert ends.wait(LONG_S)

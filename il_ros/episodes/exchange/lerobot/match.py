@@ -10,7 +10,7 @@ import numpy as np
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import ActionSpec, ObservationSpec
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, listed
 from il_ros.episodes.exchange.errors import ExchangeError
 from il_ros.episodes.exchange.lerobot.columns import TEXT
 from il_ros.episodes.exchange.lerobot.draft import word_of
@@ -26,8 +26,6 @@ from il_ros.episodes.exchange.lerobot.layout import (
 )
 
 Array = np.ndarray[Any, Any]
-
-_MOST_NAMES = 40
 
 
 @dataclass(frozen=True)
@@ -195,8 +193,8 @@ def _picture(spec: ObservationSpec, info: DatasetInfo, given: Feature | None) ->
     feature = next((each for each in found if each is not None), None)
     depth = spec.image.encoding == "depth"
     if feature is None or not feature.is_picture or feature.is_depth != depth:
-        listed = (
-            ", ".join(f"{each.key}{' (depth)' if each.is_depth else ''}" for each in info.pictures) or "none"
+        held = (
+            listed([f"{each.key}{' (depth)' if each.is_depth else ''}" for each in info.pictures]) or "none"
         )
         wrong = (
             f"'{feature.key}' is no {'depth' if depth else 'colour'} picture"
@@ -204,18 +202,15 @@ def _picture(spec: ObservationSpec, info: DatasetInfo, given: Feature | None) ->
             else "no feature has its name"
         )
         raise ExchangeError(
-            f"{info.root}: for the camera {spec.key}, {wrong}; pictures: {listed}. Give one: {spec.key}=FEATURE"
+            f"{info.root}: for the camera {spec.key}, {wrong}; pictures: {held}. Give one: {spec.key}=FEATURE"
         )
     return feature
 
 
 def _lacks(key: str, names: Sequence[str], info: DatasetInfo, given: Feature | None) -> str:
     where = f"'{given.key}' does not have" if given is not None else "no feature has"
-    has = "; ".join(
-        f"{each.key} ({each.size}): {', '.join(each.elements[:_MOST_NAMES])}" for each in info.numbers
-    )
-    wanted = ", ".join(names[:_MOST_NAMES])
+    has = "; ".join(f"{each.key} ({each.size}): {listed(each.elements)}" for each in info.numbers)
     return (
-        f"{info.root}: {where} the {counted(len(names), 'number')} of {key}: {wanted}. The data set has {has}. "
+        f"{info.root}: {where} the {counted(len(names), 'number')} of {key}: {listed(names)}. The data set has {has}. "
         f"Give a feature: {key}=FEATURE"
     )

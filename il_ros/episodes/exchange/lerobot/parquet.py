@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, listed
 from il_ros.episodes.exchange.errors import ExchangeError, package
 from il_ros.episodes.exchange.lerobot.layout import Feature
 
@@ -79,7 +79,7 @@ class ParquetReader:
         missing = [name for name in columns if name not in self.columns]
         if missing:
             raise ExchangeError(
-                f"{self.path}: has no column '{missing[0]}'; it has: {', '.join(self.columns[:30])}"
+                f"{self.path}: has no column '{missing[0]}'; it has: {listed(self.columns, 20)}"
             )
 
     def table(self, columns: Sequence[str], start: int = 0, stop: int | None = None) -> Any:
