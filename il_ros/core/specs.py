@@ -32,6 +32,7 @@ IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 STRING = "std_msgs/msg/String"
 POSE = "geometry_msgs/msg/PoseStamped"
+WRENCH = "geometry_msgs/msg/WrenchStamped"
 TWISTS = ("geometry_msgs/msg/Twist", "geometry_msgs/msg/TwistStamped")
 
 JOINT_FIELDS = ("position", "velocity", "effort")

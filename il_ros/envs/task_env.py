@@ -38,8 +38,8 @@ VIEWS = {"drive": "above", **dict.fromkeys(("reach", "push", "pick_place"), "sce
 class TaskEnv(gymnasium.Env[Seen, Vector]):
     """A simulated task. Actions are absolute values in the contract's flat order; the interface is `RosEnv`'s.
 
-    `task`: reach, push, pick_place, drive, carry, touch, or one that another package registers; or a task that is
-    made already, with its `contract`, such as a Gymnasium environment (`il_ros.envs.tasks.make_any_task`).
+    `task`: reach, push, pick_place, drive, carry, touch, press, or one that another package registers; or a task that
+    is made already, with its `contract`, such as a Gymnasium environment (`il_ros.envs.tasks.make_any_task`).
     `contract`: a contract, its file, or the name of a shipped one; None:
     the task's own. One that observes cameras has them in the observation, (height, width, 3) uint8.
     Reward is 1 at success, else 0; success and failure terminate; a Gymnasium environment keeps its own rules. The

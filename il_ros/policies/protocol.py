@@ -284,6 +284,18 @@ class PolicySettings:
 
 
 @dataclass(frozen=True)
+class ReadsWords:
+    """The settings of policies that read texts, beside those of `PolicySettings`.
+
+    `paraphrases`: a text that was not shown is taken for the shown one nearest in meaning (`Vocabulary.with_meanings`).
+    """
+
+    reads_text: ClassVar[bool] = True
+
+    paraphrases: bool = False
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """What a model is built from besides its settings.
 

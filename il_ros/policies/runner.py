@@ -67,6 +67,10 @@ class LoadedPolicy:
     def __post_init__(self) -> None:
         self.network.eval().to(self.device)
         _ = self._numpy_forward  # build it now, so that the first tick is not slower
+        if self.vocabulary is not None and (why := self.vocabulary.get_ready()):
+            logging.getLogger(__name__).warning(
+                "policy %s does not understand instructions that were not shown: %s", self.version, why
+            )
 
     @property
     def horizon(self) -> int:

@@ -1,4 +1,7 @@
-"""Text as tokens: the words of the demonstrations' texts, numbered, and which texts were shown."""
+"""Text as tokens: the words of the demonstrations' texts, numbered, and which texts were shown.
+
+With `meanings`, a text that was not shown is taken for the shown one that is nearest in meaning, where one is.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from il_ros.policies.sentences.encoder import NoEncoderError
+from il_ros.policies.sentences.meanings import Meanings
 
 ASSET = "vocabulary.json"
 """Its name among the assets of a model."""
@@ -20,7 +27,11 @@ MOST_TEXTS = 1000
 """Of more different texts, only the words are kept: then they are free speech, not instructions."""
 MOST_TOKENS = 64
 """Tokens of a text; what is beyond is cut off."""
+MOST_MEANINGS = 1000
+"""Texts that are kept with what they are taken for."""
 _WORD = re.compile(r"[^\W_]+|[^\w\s]")
+_NEGATION = re.compile(r"\b(?:not?|never|none|neither|nor|without|except|but|avoid|stop|instead)\b|n['’]t\b")
+"""Sentence encoders hardly tell an instruction from its negation: "don't touch the red block" has a cosine of 0.92."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +39,14 @@ class Vocabulary:
     """The known words; the k-th has token k + 2. `tokens`: the length L of each text, in tokens.
 
     `texts`: the texts that were shown, as words with one space between; empty: not known, as of checkpoints of before
-    2026-12.
+    2026-12. `meanings`: what these texts mean; None: words only.
     Raises ValueError when words are too many or occur twice, or `tokens` is not 1 to MOST_TOKENS.
     """
 
     words: tuple[str, ...]
     tokens: int
     texts: tuple[str, ...] = ()
+    meanings: Meanings | None = None
 
     def __post_init__(self) -> None:
         if len(self.words) > MOST_WORDS or len(set(self.words)) != len(self.words):
@@ -58,6 +70,7 @@ class Vocabulary:
         try:
             values = json.loads(data)
             words, tokens, texts = values["words"], values["tokens"], values.get("texts", [])
+            meant = values.get("meanings")
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a vocabulary: {error}") from error
         for name, several in (("words", words), ("texts", texts)):
@@ -65,7 +78,8 @@ class Vocabulary:
                 raise ValueError(f"a vocabulary's {name} must be a list of texts")
         if type(tokens) is not int:
             raise ValueError("a vocabulary's tokens must be a whole number")
-        return cls(tuple(words), tokens, tuple(texts))
+        meanings = None if meant is None else Meanings.from_plain(meant, len(texts))
+        return cls(tuple(words), tokens, tuple(texts), meanings)
 
     @classmethod
     def among(cls, assets: Mapping[str, bytes]) -> Vocabulary | None:
@@ -74,9 +88,34 @@ class Vocabulary:
 
     def to_bytes(self) -> bytes:
         """Return the vocabulary as JSON."""
-        return json.dumps(
-            {"words": list(self.words), "tokens": self.tokens, "texts": list(self.texts)}
-        ).encode()
+        plain: dict[str, Any] = {"words": self.words, "tokens": self.tokens, "texts": self.texts}
+        if self.meanings is not None:
+            plain["meanings"] = self.meanings.to_plain()
+        return json.dumps(plain).encode()
+
+    def with_meanings(self) -> Vocabulary:
+        """Return the vocabulary with the meanings of its texts.
+
+        Raises NoEncoderError where the sentence encoder is not installed, ValueError if the texts are not known.
+        """
+        if not self.texts:
+            raise ValueError(
+                f"paraphrases: there are more than {MOST_TEXTS} different texts, which are no instructions; use "
+                "paraphrases: false"
+            )
+        return replace(self, meanings=Meanings.of(self.texts))
+
+    def get_ready(self) -> str:
+        """Load the sentence encoder, if there are meanings, so that the first new text does not wait for it.
+
+        Returns why it cannot be used, "" if it can: then texts that were not shown are unknown.
+        """
+        try:
+            if self.meanings is not None:
+                self.meanings.nearest(self.texts[0])
+        except NoEncoderError as error:
+            return str(error)
+        return ""
 
     @property
     def size(self) -> int:
@@ -84,19 +123,51 @@ class Vocabulary:
         return len(self.words) + 2
 
     def encode(self, text: str) -> NDArray[np.int64]:
-        """Return the tokens (L,) of a text; UNKNOWN for other words, PADDING after its end."""
-        tokens = [self._places.get(word, UNKNOWN) for word in words_of(text)[: self.tokens]]
+        """Return the tokens (L,) of a text; UNKNOWN for other words, PADDING after its end.
+
+        With meanings, those of the shown text that it is taken for, if there is one.
+        """
+        words = words_of(self._taken_for(text)[0])
+        tokens = [self._places.get(word, UNKNOWN) for word in words[: self.tokens]]
         return np.array(tokens + [PADDING] * (self.tokens - len(tokens)), dtype=np.int64)
 
     def strangeness(self, text: str) -> float:
         """Return 0 for a text that was shown, otherwise 1 and one more for each word that was not.
 
-        Where the shown texts are not known, the number of words that were not shown.
+        Where the shown texts are not known, the number of words that were not shown. With meanings, 0 to 1 for a text
+        that is taken for a shown one: 0 if no other one is nearly as near.
         """
+        return self._taken_for(text)[1]
+
+    def _taken_for(self, text: str) -> tuple[str, float]:
+        """Return the text whose tokens count, and the strangeness."""
         words = words_of(text)
-        if " ".join(words) in self._shown:
-            return 0.0
-        return float(bool(self._shown)) + sum(word not in self._places for word in words)
+        spoken = " ".join(words)
+        if spoken in self._shown:
+            return spoken, 0.0
+        unknown = float(bool(self._shown)) + sum(word not in self._places for word in words)
+        if self.meanings is None or _NEGATION.search(text.lower()):
+            return spoken, unknown
+        if spoken not in self._taken:
+            if len(self._taken) >= MOST_MEANINGS:
+                self._taken.clear()
+            self._taken[spoken] = self._nearest(text) or (spoken, unknown)
+        return self._taken[spoken]
+
+    def _nearest(self, text: str) -> tuple[str, float] | None:
+        """Return the shown text that is nearest in meaning and the strangeness; None if none of them is meant."""
+        assert self.meanings is not None
+        try:
+            likeness = self.meanings.nearest(text)
+        except NoEncoderError:  # `get_ready` told
+            return None
+        if likeness.strangeness is None:
+            return None
+        return self.texts[likeness.place], likeness.strangeness
+
+    @cached_property
+    def _taken(self) -> dict[str, tuple[str, float]]:
+        return {}
 
     @cached_property
     def _shown(self) -> frozenset[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 NEXT, RECORD, RUN, TAKE = "next", "record", "run", "take"
 SUCCESS, FAILURE, UNDO, LATER = "success", "failure", "undo", "later"
 STOP, CLEAR, TRAIN, HELP, END = "stop", "clear", "train", "help", "end"
-VIEW, WAIT = "view", "wait"
+VIEW, WAIT, TELL = "view", "wait", "tell"
 
 KEYS = {
     "n": (NEXT, "next start: record a new episode, the policy drives"),
@@ -19,6 +19,7 @@ KEYS = {
     "f": (FAILURE, "failure: mark and end the episode"),
     "u": (UNDO, "discard this episode, or the last one"),
     "l": (LATER, "mark this moment to label it later, in the simulator"),
+    "i": (TELL, "the next instruction: what to do, in words"),
     "b": (TRAIN, "start a training now"),
     "v": (VIEW, "camera image on or off"),
     " ": (STOP, "EMERGENCY STOP"),
@@ -77,15 +78,18 @@ def key_help(
     learns: bool = True,
     trainer: bool = True,
     recorder: bool = True,
+    instructions: bool = False,
 ) -> tuple[str, ...]:
     """Return one help line per key that has an effect.
 
     `at_moments`: recorded moments are labelled. `by_key`: takeovers are made by key, not by a device.
     `simulator`: moments can be restored later. `camera`: there is an image to show. `learns`: policy and trainer
-    run beside; otherwise the session only records. `trainer`, `recorder`: whether there is one.
+    run beside; otherwise the session only records. `trainer`, `recorder`: whether there is one. `instructions`: there
+    are some to choose from.
     """
     unused = (*(NOT_AT_MOMENTS if at_moments else ()), *(() if by_key else (TAKE,)))
     unused += (*(() if simulator else (LATER,)), *(() if camera else (VIEW,)))
+    unused += () if instructions else (TELL,)
     unused += (*(() if learns else WITH_POLICY), *absent(trainer=trainer, recorder=recorder))
     other = _AT_MOMENTS if at_moments else {} if learns else _RECORDING
     return tuple(

@@ -36,8 +36,8 @@ class SessionOptions:
     a longer episode in the simulator is a failure; 0: no limit. `seed`: of the first start. `moments`: the
     episodes start at these in order, and only the operator drives. `trainer`, `recorder`: whether there is one.
     `root`: the folder of the episodes, for printed commands. `present`: a person operates the session, and can
-    answer a question. `learns`: policy and trainer run beside; otherwise the session only records. `takes`:
-    countdown, reset phase.
+    answer a question. `instructions`: what may be said to do, in words. `learns`: policy and trainer run beside;
+    otherwise the session only records. `takes`: countdown, reset phase.
     """
 
     mode: str = "hg_dagger"
@@ -51,6 +51,7 @@ class SessionOptions:
     root: str = "episodes"
     present: bool = True
     learns: bool = True
+    instructions: tuple[str, ...] = ()
     takes: TakeOptions = field(default_factory=TakeOptions)
 
     @property

@@ -55,7 +55,7 @@ class SessionState:
     (0: the session labels none). `taken_ns`: stamp from which the expert drives. `started_ns`: stamp of the episode's
     first decision. `warned`: the recorder's warnings about the running episode. `disk_h`: hours until the recorder's
     disk is full, at the present rate.
-    `learns`: policy and trainer run beside; otherwise demonstrations are recorded.
+    `learns`: policy and trainer run beside; otherwise demonstrations are recorded. `instruction`: what is said to do.
     """
 
     expert: str = YOU
@@ -109,6 +109,7 @@ class SessionState:
     warned: tuple[str, ...] = ()
     disk_h: float | None = None
     learns: bool = True
+    instruction: str = ""
 
     @property
     def recorded_s(self) -> float:

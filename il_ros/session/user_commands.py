@@ -23,6 +23,9 @@ _STOPPED = "stopped; press c to clear the emergency stop first"
 MARKS = "~/marks"
 """Topic of the moments to label later: JSON with `stamp_ns`, `kind` and `episode`."""
 
+INSTRUCTION = "instruction"
+"""Stands for the contract's topic of the instruction, whose text is published again and again."""
+
 Value: TypeAlias = int | str | tuple[float, ...]
 
 
@@ -114,6 +117,8 @@ def after_call(state: SessionState, call: Call) -> SessionState:
         return replace(state, seed=seed, moment=moment, judged=False, success=False, failed=False)
     if call.name == "sim/reset":
         return replace(state, judged=False)
+    if call.name == INSTRUCTION:
+        return replace(state, instruction=str(value))
     if call.name == "recorder/discard":
         undone = replace(state, discarded=state.recording or state.last, moment=max(0, state.moment - 1))
         if state.recording:
@@ -136,10 +141,16 @@ def _next(state: SessionState, options: SessionOptions) -> CommandPlan:
         return _next_moment(state, options)
     calls = [Call("recorder/stop")] if state.recording else []
     if not options.simulator:
-        start = (Call("dagger_supervisor/restart"), Call("recorder/start"), *_go(options.mode))
+        start = (
+            Call("dagger_supervisor/restart"),
+            *_labelled(state),
+            Call("recorder/start"),
+            *_go(options.mode),
+        )
         return CommandPlan((*calls, *_release(state, options), *start))
     seed = options.seed if state.seed is None else state.seed + 1
-    begin = _begin(options.mode, {"seed": seed}, {"seed": seed}, _release(state, options))
+    label = {"seed": seed, **_label(state)}
+    begin = _begin(options.mode, {"seed": seed}, label, _release(state, options))
     return CommandPlan((*calls, *begin, Call(PAUSE, False)))
 
 
@@ -181,7 +192,25 @@ def _next_moment(state: SessionState, options: SessionOptions) -> CommandPlan:
 def _record(state: SessionState, options: SessionOptions) -> CommandPlan:
     if state.recording:
         return CommandPlan((Call("recorder/stop"),))
-    return CommandPlan((*_unpause(state), Call("recorder/start")))
+    return CommandPlan((*_unpause(state), *_labelled(state), Call("recorder/start")))
+
+
+def _tell(state: SessionState, options: SessionOptions) -> CommandPlan:
+    known = options.instructions
+    if not known:
+        return CommandPlan(lines=("there are no instructions: give the session's parameter `instructions`",))
+    place = known.index(state.instruction) + 1 if state.instruction in known else 0
+    text = known[place % len(known)]
+    return CommandPlan((Call(INSTRUCTION, text, publish=True),), (f"instruction: {text}",))
+
+
+def _label(state: SessionState) -> dict[str, Value]:
+    """Return what the recorder writes beside an episode of what is said to do."""
+    return {"instruction": state.instruction} if state.instruction else {}
+
+
+def _labelled(state: SessionState) -> tuple[Call, ...]:
+    return (Call("recorder/set_parameters", _label(state)),) if state.instruction else ()
 
 
 def _run(state: SessionState, options: SessionOptions) -> CommandPlan:
@@ -285,6 +314,7 @@ _PLANS: dict[str, Callable[[SessionState, SessionOptions], CommandPlan]] = {
     keys.HELP: lambda state, options: CommandPlan(),
     keys.VIEW: lambda state, options: CommandPlan(),
     keys.WAIT: _wait,
+    keys.TELL: _tell,
     keys.END: _end,
 }
 

@@ -40,6 +40,7 @@ from il_ros.policies.normaliser import (
     fit_state,
     noise_floors,
 )
+from il_ros.policies.protocol import PolicySettings, ReadsWords
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
@@ -106,7 +107,9 @@ def train(
     before = interrupted or start
     form = ActionForm(dataset.contract) if before is None else before.form
     training_samples, shown, used = used_samples(dataset.train, inputs, recipe, form)
-    assets = made_assets(training_samples, inputs) if before is None else before.network.assets()
+    assets = (
+        made_assets(training_samples, inputs, recipe.policy) if before is None else before.network.assets()
+    )
     if interrupted is not None:
         normaliser = interrupted.normaliser
     elif start is None:
@@ -220,13 +223,19 @@ def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe
     )
 
 
-def made_assets(training: Samples, inputs: Inputs) -> dict[str, bytes]:
-    """Return the assets that a new model gets: the vocabulary of the texts, if there are any among the inputs."""
+def made_assets(training: Samples, inputs: Inputs, settings: PolicySettings) -> dict[str, bytes]:
+    """Return the assets that a new model gets: the vocabulary of the texts, if there are any among the inputs.
+
+    Raises NoEncoderError where `paraphrases` needs the sentence encoder and it is not installed.
+    """
     if not inputs.texts:
         return {}
     frames, shown = training.frames, np.unique(training.window)
     texts = np.concatenate([frames.texts[spec.key][shown] for spec in inputs.texts])
-    return {vocabulary.ASSET: Vocabulary.of(np.unique(texts).tolist()).to_bytes()}
+    words = Vocabulary.of(np.unique(texts).tolist())
+    if isinstance(settings, ReadsWords) and settings.paraphrases:
+        words = words.with_meanings()
+    return {vocabulary.ASSET: words.to_bytes()}
 
 
 def extended_normaliser(

@@ -266,7 +266,8 @@ def test_an_evaluation_without_a_simulated_task_is_refused(root, tmp_path, capsy
     assert main(["evaluate", str(tmp_path / "out")]) == 2
     told = capsys.readouterr().err
     assert (
-        "'made_up' has no simulator (there is one for reach, push, pick_place, drive, carry, touch)" in told
+        "'made_up' has no simulator (there is one for reach, push, pick_place, drive, carry, touch, press)"
+        in told
     )
     assert "il-ros session report" in told
     assert main(["evaluate", str(tmp_path / "out"), "--task", "reach"]) == 2

@@ -11,7 +11,7 @@ from workspace import ROOT
 from il_ros.core import codecs, contract, messages, plugins
 from il_ros.core.plugins import PluginError, UnknownPluginError
 
-SHIPPED_TASKS = ("reach", "push", "pick_place", "drive", "carry", "touch")
+SHIPPED_TASKS = ("reach", "push", "pick_place", "drive", "carry", "touch", "press")
 
 
 class Installed:

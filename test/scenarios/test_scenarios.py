@@ -286,7 +286,8 @@ def test_what_a_user_defined_task_lacks_is_refused_before_the_start(given, messa
     own = {"sim": "false", "task": "fold", "contract": "mine.yaml", "expert": "joy", **given}
     for scenario in ("record", "deploy", "dagger"):
         with pytest.raises(
-            ValueError, match=f"fold is none of reach, push, pick_place, drive, carry, touch: .*{message}"
+            ValueError,
+            match=f"fold is none of reach, push, pick_place, drive, carry, touch, press: .*{message}",
         ):
             SCENARIOS[scenario].nodes(own)
 

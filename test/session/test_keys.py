@@ -19,7 +19,7 @@ def test_at_recorded_moments_the_help_lists_only_available_keys():
     lines = " ".join(key_help(at_moments=True))
     assert "n  next moment" in lines
     assert not any(f" {key}  " in lines for key in "rtlb")
-    assert len(key_help()) == len(KEYS)
+    assert len(key_help(instructions=True)) == len(KEYS)
     assert not any("take over" in line for line in key_help(by_key=False))
 
 
@@ -73,5 +73,5 @@ def test_a_button_with_two_commands_is_refused():
 def test_the_help_has_no_dead_keys():
     robot = "\n".join(key_help(simulator=False, camera=False, by_key=False))
     assert not any(text in robot for text in ("label it later", "camera image", "take over"))
-    assert len(key_help(simulator=False, camera=False, by_key=False)) == len(KEYS) - 3
-    assert len(key_help()) == len(KEYS)
+    assert len(key_help(simulator=False, camera=False, by_key=False)) == len(KEYS) - 4
+    assert len(key_help(instructions=True)) == len(KEYS)

@@ -11,6 +11,7 @@ from il_ros.session.state import SessionEnd, SessionState
 from il_ros.session.user_commands import (
     MARKS,
     Call,
+    CommandPlan,
     after_call,
     automatic_command,
     plan,
@@ -103,8 +104,8 @@ def test_commands_of_nodes_that_do_not_run_are_refused_and_not_in_the_help():
     state = SessionState(recording="episode_000001")
     refused = [command for command in keys.COMMANDS if not plan(command, state, deployed).calls]
     absent = {"next", "record", "success", "failure", "undo", "later", "train", "wait"}
-    assert set(refused) == absent | {"help", "view", "clear"}
-    lines = keys.key_help(trainer=False, recorder=False)
+    assert set(refused) == absent | {"help", "view", "clear", "tell"}
+    lines = keys.key_help(trainer=False, recorder=False, instructions=True)
     assert len(lines) == len(keys.KEYS) - len(absent)
 
 
@@ -193,6 +194,38 @@ def test_the_simulator_ends_an_episode_by_success_failure_or_time():
     assert automatic_command(late, limited) == keys.FAILURE
     assert automatic_command(late, SIM) == ""  # no limit
     assert automatic_command(SessionState(recording="e", judged=True, success=True), ROBOT) == ""
+
+
+TOLD = SessionOptions(instructions=("touch the red block", "touch the blue block"))
+
+
+def test_the_key_i_says_one_instruction_after_the_other():
+    state, said = SessionState(), []
+    for _ in range(3):
+        (call,) = plan(keys.TELL, state, TOLD).calls
+        state = after(keys.TELL, state, TOLD)
+        said.append((call.name, call.publish, state.instruction))
+    red, blue = TOLD.instructions
+    assert said == [("instruction", True, red), ("instruction", True, blue), ("instruction", True, red)]
+    assert plan(keys.TELL, SessionState(), SIM) == CommandPlan(
+        lines=("there are no instructions: give the session's parameter `instructions`",)
+    )
+    assert any(line.split()[0] == "i" for line in keys.key_help(instructions=True))
+    assert not any(line.split()[0] == "i" for line in keys.key_help())
+
+
+def test_each_episode_is_labelled_with_the_instruction_before_it_begins():
+    told = SessionState(instruction="touch the red block")
+    words = {"instruction": "touch the red block"}
+    for command, options in ((keys.NEXT, ROBOT), (keys.RECORD, ROBOT), (keys.RECORD, SIM)):
+        calls = plan(command, told, options).calls
+        start = [call.name for call in calls].index("recorder/start")
+        assert calls[start - 1] == Call("recorder/set_parameters", words)
+        assert "recorder/set_parameters" not in names(command, SessionState(), options)
+    in_simulator = [
+        call.value for call in plan(keys.NEXT, told, SIM).calls if call.name == "recorder/set_parameters"
+    ]
+    assert in_simulator == [{"seed": 5, **words}]
 
 
 def test_every_key_has_a_plan():

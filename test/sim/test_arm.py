@@ -284,7 +284,8 @@ def test_graphics_that_do_not_exist_are_one_sentence(tmp_path):
 
 def test_unknown_names_are_refused_with_the_known_ones():
     with pytest.raises(
-        ValueError, match="task 'stack' is not known; known: reach, push, pick_place, drive, carry"
+        ValueError,
+        match="task 'stack' is not known; known: reach, push, pick_place, drive, carry, touch, press",
     ):
         make_task("stack")
     with pytest.raises(

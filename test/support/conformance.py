@@ -68,7 +68,7 @@ class Prepared:
         self.inputs = Inputs.for_policy(own, policy)
         parts = (policy.horizon, self.recipe.training.weighting, ActionForm(own), policy.history)
         self.samples = samples(self.data.train, self.inputs, *parts)
-        self.assets = made_assets(self.samples, self.inputs)
+        self.assets = made_assets(self.samples, self.inputs, policy)
         self.normaliser = fit_normaliser(self.samples, self.inputs, own, self.recipe)
         self.batches = Batches(
             self.samples,

@@ -52,6 +52,7 @@ ENTRY_POINTS = {
         "drive": "il_ros.sim.tasks.drive:DriveTask",
         "carry": "il_ros.sim.tasks.carry:Carry",
         "touch": "il_ros.sim.tasks.table.touch:Touch",
+        "press": "il_ros.sim.tasks.table.press:Press",
     },
     "il_ros.experts": {
         "reach": "il_ros.sim.experts.reach:ReachExpert",
@@ -60,6 +61,7 @@ ENTRY_POINTS = {
         "drive": "il_ros.sim.experts.drive:DriveExpert",
         "carry": "il_ros.sim.experts.carry:CarryExpert",
         "touch": "il_ros.sim.experts.touch:TouchExpert",
+        "press": "il_ros.sim.experts.press:PressExpert",
     },
     "il_ros.devices": {
         "joy": "il_ros.nodes.teleop.joy_node:TeleopJoy",

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from il_ros.core.specs import JOINT_STATE, ActionSpec, ObservationSpec
+from il_ros.core.specs import JOINT_STATE, WRENCH, ActionSpec, ObservationSpec
 from il_ros.core.strict_yaml import Section
 
-WRENCH = "geometry_msgs/msg/WrenchStamped"
 STOP, SAFE = "stop", "safe"
 
 

@@ -45,7 +45,7 @@ class Learner:
         inputs = Inputs.for_policy(self.contract, settings)
         form = ActionForm(self.contract) if before is None else before.form
         data, *_ = used_samples(episodes, inputs, self.recipe, form)
-        assets = made_assets(data, inputs) if before is None else before.network.assets()
+        assets = made_assets(data, inputs, settings) if before is None else before.network.assets()
         if before is None:
             normaliser = fit_normaliser(data, inputs, self.contract, self.recipe)
         else:

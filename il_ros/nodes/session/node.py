@@ -30,6 +30,7 @@ from il_ros.nodes.runtime.parameters import value
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.runtime.waiting import ServiceRefusedError, WaitError
 from il_ros.nodes.session.console import Console
+from il_ros.nodes.session.instruction import InstructionPublisher
 from il_ros.nodes.session.parameters import declare_session
 from il_ros.nodes.session.services import Services
 from il_ros.nodes.teleop.consoles import CONFIRM_S, ConsoleLink
@@ -47,6 +48,7 @@ from il_ros.session.state import (
 )
 from il_ros.session.takes import Takes
 from il_ros.session.user_commands import (
+    INSTRUCTION,
     STOP,
     URGENT,
     Call,
@@ -81,6 +83,7 @@ class Session(managed.PlainNode):
             learns=self._options.learns,
             trainer=self._options.trainer,
             recorder=self._options.recorder,
+            instructions=bool(self._options.instructions),
         )
         self._console.help_lines = (*([chosen.goal, ""] if chosen.goal else []), *known, *chosen.driving)
         self._no_keys = screen is None and self._person is None
@@ -91,6 +94,7 @@ class Session(managed.PlainNode):
         )
         self.ended: Future = Future()
         self._services_client = Services(self)
+        self._instruction = InstructionPublisher(self, chosen.instruction_topic)
         self._link = ConsoleLink(self, watched=screen is not None)
         if screen is not None:
             screen.on_suspend = self._link.suspend
@@ -108,8 +112,10 @@ class Session(managed.PlainNode):
         self._listen()
 
     def start(self) -> None:
-        """Show the keys."""
+        """Show the keys; say the first instruction, if there are any."""
         self._console.help()
+        if self._options.instructions:
+            self.command(keys.TELL)
         if self._no_keys:
             self.get_logger().warning("no terminal: keys are unavailable; the gamepad's buttons work")
 
@@ -308,6 +314,9 @@ class Session(managed.PlainNode):
             self.report_error("session", error)
 
     async def _call(self, call: Call) -> None:
+        if call.name == INSTRUCTION:
+            self._instruction.say(str(call.value))
+            return
         if call.publish:
             self._marks.publish(String(data=str(call.value)))
             return

@@ -9,6 +9,7 @@ import numpy as np
 from rclpy.node import Node
 
 from il_ros.core.contract import Contract
+from il_ros.core.tables import counted
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
 from il_ros.nodes.runtime.parameters import ParameterError, declare, value
 from il_ros.session import keys
@@ -26,7 +27,7 @@ SCRIPT_HELP = "        the scripted expert demonstrates each take; with the expe
 class SessionSetup:
     """`contract`: None if not needed; `driving`: help lines on how to drive the robot; `goal`: of the task.
 
-    `keyboard`: says which keys drive the robot; None where none do.
+    `keyboard`: says which keys drive the robot; None where none do. `instruction_topic`: "" without instructions.
     """
 
     options: SessionOptions
@@ -36,6 +37,7 @@ class SessionSetup:
     driving: tuple[str, ...]
     goal: str
     keyboard: Keyboard | None = None
+    instruction_topic: str = ""
 
 
 def declare_session(node: Node) -> SessionSetup:
@@ -93,9 +95,13 @@ def declare_session(node: Node) -> SessionSetup:
     )
     trainer = declare(node, "trainer", True, "a trainer runs: a key starts a training", read_only=True)
     recorder = declare(node, "recorder", True, "a recorder runs: keys record episodes", read_only=True)
+    instructions = declare(
+        node, "instructions", [], "what may be said to do, in words; key i says the next one", read_only=True
+    )
     declare_contract(node)
     try:
         buttons = keys.Buttons.parse(lines)
+        instruction_topic = _instruction_topic(node, instructions)
         moments = read_starts(Path(starts)) if starts else ()
     except (ValueError, OSError) as error:
         raise ParameterError(str(error)) from error
@@ -115,5 +121,28 @@ def declare_session(node: Node) -> SessionSetup:
     options = SessionOptions(
         mode, simulator, teacher, limit_s, seed, moments, trainer=trainer, recorder=recorder, root=root,
         present=operator == "you", learns=learns, takes=TakeOptions(countdown_s, reset_s, takes, beeps),
+        instructions=tuple(instructions),
     )  # fmt: skip
-    return SessionSetup(options, buttons, person, contract, driving, goal, keyboard)
+    return SessionSetup(options, buttons, person, contract, driving, goal, keyboard, instruction_topic)
+
+
+def _instruction_topic(node: Node, instructions: list[str]) -> str:
+    """Return the topic of the contract's one text, "" without instructions.
+
+    Raises ValueError if an instruction is not a line, or the contract has not one text.
+    """
+    if not instructions:
+        return ""
+    for text in instructions:
+        if not text.strip() or not text.isprintable():
+            raise ValueError(f"instructions: {text!r} must be one line that is not empty")
+    if len(set(instructions)) < len(instructions):
+        raise ValueError(f"instructions: {instructions} has a text twice")
+    contract = load_contract(value(node, "contract"))
+    topics = [spec.topic for spec in contract.observations if spec.kind == "text"]
+    if len(topics) != 1:
+        raise ValueError(
+            f"instructions: contract {contract.name} has {counted(len(topics), 'text')} among its observations; one "
+            "is needed, on whose topic the instructions are published (type: std_msgs/msg/String)"
+        )
+    return topics[0]

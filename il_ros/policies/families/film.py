@@ -8,7 +8,6 @@ counts, which a network that only gets them as further inputs has to learn from 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from il_ros.policies.families.behaviour_cloning import (
 )
 from il_ros.policies.families.registry import Family
 from il_ros.policies.networks.words import mean_of_words, word_embeddings
-from il_ros.policies.protocol import ModelSpec, NumpyForward, Perceptrons, Window
+from il_ros.policies.protocol import ModelSpec, NumpyForward, Perceptrons, ReadsWords, Window
 from il_ros.policies.vocabulary import ASSET
 
 _SPREAD = 0.5
@@ -28,10 +27,8 @@ _SPREAD = 0.5
 
 
 @dataclass(frozen=True)
-class FilmCloning(BehaviourCloning):
+class FilmCloning(ReadsWords, BehaviourCloning):
     """The settings, those of behaviour cloning; config/training/film.yaml explains each."""
-
-    reads_text: ClassVar[bool] = True
 
 
 class FilmNetwork(BehaviourCloningNetwork):

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -33,6 +32,7 @@ from il_ros.policies.protocol import (
     ModelSpec,
     PolicyModel,
     PolicySettings,
+    ReadsWords,
     Window,
     continued,
     uniform,
@@ -46,10 +46,8 @@ _VELOCITIES = ("velocity", "linear", "angular")
 
 
 @dataclass(frozen=True)
-class Transformer(PolicySettings):
+class Transformer(ReadsWords, PolicySettings):
     """The settings; config/training/transformer.yaml explains each."""
-
-    reads_text: ClassVar[bool] = True
 
     history: int = 8
     horizon: int = 8

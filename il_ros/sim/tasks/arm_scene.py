@@ -98,3 +98,20 @@ class MarkedScene(ArmScene, Protocol):
     def set_mark(self, name: str, position_m: Vector) -> None:
         """Set the position (3,) of a body's centre."""
         ...
+
+
+class PressScene(ArmScene, Protocol):
+    """A scene with a pad on a spring, at the goal, and a force-torque sensor behind the tool."""
+
+    @property
+    def wrench(self) -> Vector:
+        """What touches the tool: force (3,) in N and torque (3,) in N m about the tip.
+
+        In the tool's frame, whose z points forwards, and without the tool's weight, as a sensor gives it that was set
+        to zero; its inertia is in it.
+        """
+        ...
+
+    def set_pad(self, height_m: float, stiffness_n_m: float) -> None:
+        """Set the height of the pad's upper face above the goal, and the stiffness of its spring in N/m."""
+        ...

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from il_ros.core import messages
 from il_ros.core.messages import Message
-from il_ros.core.specs import IMAGE, POSE, Vector
+from il_ros.core.specs import IMAGE, POSE, WRENCH, Vector
 
 WORLD_FRAME = "world"
 
@@ -36,6 +36,16 @@ def pose(topic: str, stamp_ns: int, position_m: Vector, quaternion_wxyz: Vector)
     return Reading(
         topic, POSE, messages.make(POSE, header=messages.header(stamp_ns, WORLD_FRAME), pose=where)
     )
+
+
+def wrench(topic: str, stamp_ns: int, frame_id: str, values: Vector) -> Reading:
+    """Return a WrenchStamped of `values` (6,): force in N, torque in N m, in the frame `frame_id`."""
+    force, torque = (
+        messages.make("geometry_msgs/msg/Vector3", x=x, y=y, z=z) for x, y, z in values.reshape(2, 3).tolist()
+    )
+    felt = messages.make("geometry_msgs/msg/Wrench", force=force, torque=torque)
+    header = messages.header(stamp_ns, frame_id)
+    return Reading(topic, WRENCH, messages.make(WRENCH, header=header, wrench=felt))
 
 
 def image(topic: str, stamp_ns: int, frame_id: str, picture: NDArray[np.uint8]) -> Reading:

@@ -183,6 +183,7 @@ _SCENES = {
         "arm": "il_ros.sim.mujoco.arm:MujocoArm",
         "drive": "il_ros.sim.mujoco.drive:MujocoDrive",
         "carry": "il_ros.sim.mujoco.carry:MujocoCarry",
+        "press": "il_ros.sim.mujoco.press:MujocoPress",
     },
     "gazebo_classic": {
         "arm": "il_ros.sim.gazebo.arm:GazeboArm",

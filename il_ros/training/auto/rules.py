@@ -20,6 +20,8 @@ from il_ros.core.specs import BOUNDED, CHOICE
 from il_ros.core.strict_yaml import YamlError
 from il_ros.core.tables import counted
 from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.policies.sentences import encoder
+from il_ros.policies.vocabulary import MOST_TEXTS
 from il_ros.training import recipe as recipes
 from il_ros.training.auto.ways import Ways, find_ways
 from il_ros.training.recipe import Recipe
@@ -39,7 +41,7 @@ class Findings:
 
     `pictures` and `texts`: keys of such inputs. `quantities`: those of the actions. `episodes`: their number;
     `frames`: labelled frames of all; `seconds`: the median duration of one. `ways`: several ways to do the task, None:
-    one, or what the policy sees besides numbers may tell which.
+    one, or what the policy sees besides numbers may tell which. `instructions`: different texts in the episodes.
     """
 
     pictures: tuple[str, ...]
@@ -49,6 +51,7 @@ class Findings:
     frames: int
     seconds: float
     ways: Ways | None = None
+    instructions: int = 0
 
     @classmethod
     def of(
@@ -68,6 +71,7 @@ class Findings:
             sum(len(episode) for episode in episodes),
             float(np.median(durations)) if durations else 0.0,
             None if pictures or texts else find_ways(contract, episodes, inputs),
+            len({text for episode in episodes for text in _spoken(episode, texts)}),
         )
 
     @property
@@ -122,6 +126,27 @@ def _probable(found: Findings) -> tuple[str, ...]:
     return ("hidden=[128, 128]", "learning_rate=0.003", *_amount(found, WIDE_STEPS, WIDE_BATCH))
 
 
+def _spoken(episode: EpisodeArrays, keys: Sequence[str]) -> set[str]:
+    """Return the different texts of an episode."""
+    return {
+        str(text)
+        for key in keys
+        if key in episode.observations
+        for text in np.unique(episode.observations[key])
+    }
+
+
+def _paraphrases(found: Findings) -> tuple[str, ...]:
+    """Return settings for what is told in words; of free speech, no text is a paraphrase of another."""
+    understood = 0 < found.instructions <= MOST_TEXTS and encoder.is_installed()
+    return ("paraphrases=true",) if understood else ()
+
+
+def _told(found: Findings) -> str:
+    compared = f"; what was not shown is compared in meaning by {encoder.NAME}" if _paraphrases(found) else ""
+    return f"it reads words ({', '.join(found.texts)}){compared}"
+
+
 def _experts(found: Findings) -> tuple[str, ...]:
     """Return settings for the ways that were found; BENCHMARKS.md, 'Several ways', has what they were measured on."""
     ways = len(found.ways.counts) if found.ways is not None else 1
@@ -141,8 +166,9 @@ RULES = (
     RecipeRule(
         "film",
         lambda found: bool(found.texts),
-        lambda found: f"it reads words ({', '.join(found.texts)})",
-        rivals={"transformer": ("transformer", _none)},
+        _told,
+        _paraphrases,
+        rivals={"transformer": ("transformer", _paraphrases)},
     ),
     RecipeRule(
         "bc_cnn",

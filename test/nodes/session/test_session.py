@@ -199,6 +199,32 @@ def test_a_refused_command_is_shown_and_the_session_continues(robot):
     person.type("b", lambda _: any("refused" in line for line in person.screen.lines[before:]), "no trainer")
 
 
+def test_the_session_says_its_instructions_and_labels_the_episode(robot, tmp_path):
+    """The key i, on the contract's topic, which the recorder hears; and the parameter, at the start."""
+    words = ("touch the red block", "touch the blue block")
+    heard = robot.received("instruction", STRING)
+    person = AtTheKeys(robot, contract="arm_touch", instructions=list(words))
+    robot.until(lambda: heard and heard[-1].data == words[0], "the first instruction, again and again")
+    person.type("i", lambda state: state.instruction == words[1], "the second instruction")
+    robot.until(lambda: heard[-1].data == words[1], "the second instruction")
+    person.type("n", lambda state: state.recording, "an episode begins")
+    person.type("g", lambda state: not state.recording, "its end")
+    assert load_info(tmp_path / "episodes" / "episode_000001").instruction == words[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"instructions": ["go"]}, "contract arm_push has 0 texts among its observations; one is needed"),
+        ({"instructions": ["go", " "], "contract": "arm_touch"}, "' ' must be one line that is not empty"),
+        ({"instructions": ["go", "go"], "contract": "arm_touch"}, "has a text twice"),
+    ],
+)
+def test_instructions_that_cannot_be_said_are_refused(graph, given, message):
+    with pytest.raises((managed.Refusal, ValueError), match=message):
+        graph.start(lambda **kwargs: Session(None, **kwargs), **{"contract": "arm_push", **given})
+
+
 @pytest.mark.parametrize(
     ("command", "then"), [(keys.NEXT, ("episode_000002", "unmarked")), (keys.FAILURE, ("", "failure"))]
 )

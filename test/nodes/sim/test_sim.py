@@ -176,7 +176,9 @@ def test_a_non_finite_command_is_reported_and_time_continues(graph, start):
 
 
 def test_an_unknown_task_is_refused_with_the_known_ones(graph):
-    with pytest.raises((managed.Refusal, ValueError), match="reach, push, pick_place, drive, carry, touch"):
+    with pytest.raises(
+        (managed.Refusal, ValueError), match="reach, push, pick_place, drive, carry, touch, press"
+    ):
         graph.start(Sim, task="fly")
 
 

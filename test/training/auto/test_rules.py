@@ -5,6 +5,7 @@ import json
 import gaps
 import made_arrays as made
 import pytest
+from conformance import with_words
 
 from il_ros.cli.main import main
 from il_ros.core import contract, share
@@ -12,6 +13,7 @@ from il_ros.core.settings import SettingsError
 from il_ros.envs.from_env import contract_of_spaces
 from il_ros.envs.write_episode import write_episode
 from il_ros.policies import checkpoint
+from il_ros.policies.sentences import encoder
 from il_ros.training import recipe
 from il_ros.training.auto import rules
 
@@ -43,6 +45,19 @@ def test_what_the_inputs_are_decides_the_family(own, changes, name, reason):
     assert chosen == recipe.load(name, changes)
     assert chosen.reason.startswith(f"auto chose {name} for 3 episodes of 10 s, 600 frames: ")
     assert reason in chosen.reason
+
+
+def test_with_the_sentence_encoder_paraphrases_are_understood(monkeypatch):
+    spoken = with_words().train
+    for installed in (True, False):
+        monkeypatch.setattr(encoder, "is_installed", lambda installed=installed: installed)
+        chosen = rules.chosen(WORDS, spoken)
+        assert chosen.policy.paraphrases == installed
+        assert ("compared in meaning by all-MiniLM-L6-v2" in chosen.reason) == installed
+    monkeypatch.setattr(encoder, "is_installed", lambda: True)
+    assert not rules.chosen(WORDS, spoken, ["paraphrases=false"]).policy.paraphrases
+    monkeypatch.setattr(rules, "MOST_TEXTS", 1)
+    assert not rules.chosen(WORDS, spoken).policy.paraphrases
 
 
 @pytest.mark.parametrize(
