@@ -142,7 +142,7 @@ def require_own(path: Path, *signs: str) -> None:
 
 
 def require_page(folder: Path) -> None:
-    """Make the folder; raise FileExistsError if it has a page that il_ros did not write, OSError if it can't be made."""
+    """Make the folder; raise FileExistsError if its page is not il_ros's, OSError if it can't be written."""
     folder.mkdir(parents=True, exist_ok=True)
     require_own(folder / PAGE, _PAGE_SIGN)
 
