@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from il_ros.core.stopping import LAUNCHER_VARIABLE
+from il_ros.core.stopping import LAUNCHER_VARIABLE, suspend
 
 OnLine = Callable[[str, str], None]
 
@@ -207,7 +207,7 @@ class ProcessGroup:
             if os.waitid(os.P_PID, own.pid, changed) is not None:
                 break
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGSTOP)
+        suspend()
 
     def failure(self, ending: Ending, lines: int = 20) -> ChildError:
         """Return the error for a process that ended unexpectedly, with its last `lines` of output.

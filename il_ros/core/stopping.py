@@ -67,6 +67,17 @@ def _is_hung_up(descriptor: int) -> bool:
     return False
 
 
+def suspend() -> None:
+    """Suspend this process as Ctrl-Z does by default; return when it is continued, or at once where nobody could.
+
+    The kernel does not suspend a process whose group has no shell with job control above it, as in `ssh -t HOST
+    COMMAND` or a container: SIGSTOP would suspend it for good. Call from the main thread.
+    """
+    before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTSTP)
+    signal.signal(signal.SIGTSTP, before)
+
+
 def hold_signals() -> None:
     """Keep the signals that stop a process until `stop_signals` handles them, for example during imports."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)

@@ -5,20 +5,41 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
+import sys
 import termios
 import time
+from pathlib import Path
+
+_SHELL = """
+import os, signal, sys
+child = os.fork()
+if child == 0:
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a group in the background may not take the terminal otherwise
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execvp(sys.argv[1], sys.argv[1:])
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
+"""
+"""Runs a command as a shell with job control does: as a group of its own, which Ctrl-Z suspends."""
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class InTerminal:
-    """A command that runs in an interactive terminal; `patience_s`: the longest wait for words on its screen."""
+    """A command that runs in an interactive terminal; `patience_s`: the longest wait for words on its screen.
 
-    def __init__(self, command, patience_s=60):
+    `shell`: a shell has started it, which can continue it after Ctrl-Z; otherwise it is alone, as in `ssh -t`.
+    """
+
+    def __init__(self, command, patience_s=60, *, shell=False):
         self.patience_s = patience_s
         self.controller, terminal = pty.openpty()
         self.before = termios.tcgetattr(terminal)
+        if shell:
+            command = [sys.executable, "-c", _SHELL, *command]
         self.process = subprocess.Popen(
             command, stdin=terminal, stdout=terminal, stderr=terminal, preexec_fn=self._take_terminal
         )
@@ -34,6 +55,16 @@ class InTerminal:
 
     def type(self, keys):
         os.write(self.controller, keys.encode())
+
+    @property
+    def state(self):
+        """The state of the process in the foreground, such as S, or T if it is suspended."""
+        status = Path(f"/proc/{os.tcgetpgrp(self.controller)}/stat").read_text()
+        return status.rpartition(")")[2].split()[0]
+
+    def continue_(self):
+        """Continue it as `fg` does."""
+        os.killpg(os.tcgetpgrp(self.controller), signal.SIGCONT)
 
     def read(self):
         while select.select([self.controller], [], [], 0)[0]:

@@ -11,6 +11,7 @@ import termios
 import tty
 from collections.abc import Callable, Iterator
 
+from il_ros.core import stopping
 from il_ros.core.stopping import leave_lost_terminal
 
 ALWAYS = (" ", "\x04")
@@ -60,7 +61,8 @@ def keys_or_none(*, anywhere: bool = False) -> Iterator[Terminal | None]:
 def _single_keys(descriptor: int, terminal: Terminal) -> Iterator[None]:
     """Read single keys inside the context, also after a suspension (Ctrl-Z) and `fg`.
 
-    Before the process is suspended, `terminal.on_suspend` is called and the terminal restored for the shell.
+    Before the process is suspended, `terminal.on_suspend` is called and the terminal restored for the shell. Where no
+    shell could continue it (`ssh -t`, a container), it is not suspended.
     """
     before = termios.tcgetattr(descriptor)
 
@@ -73,7 +75,8 @@ def _single_keys(descriptor: int, terminal: Terminal) -> Iterator[None]:
             terminal.on_suspend()
         finally:
             restore()
-            os.kill(os.getpid(), signal.SIGSTOP)
+            stopping.suspend()
+            resume()  # it was not suspended, or has been continued
 
     def resume(*_: object) -> None:
         with contextlib.suppress(termios.error, OSError):

@@ -1,10 +1,7 @@
 """`il-ros run deploy` in a terminal: it starts at rest, names the policy, and stops when its console is suspended."""
 
-import os
-import signal
 import sys
 import termios
-from pathlib import Path
 
 import pytest
 from made_versions import constant_policy
@@ -34,7 +31,7 @@ def deployed(tmp_path):
     words = ["run", "deploy", "--task", "drive", "--cameras", "false", "--time-limit-s", "0"]
     words += ["--checkpoint", str(tmp_path / "checkpoint"), "--root", str(tmp_path / "episodes")]
     words += ["--logs", str(tmp_path / "log")]
-    session = InTerminal([sys.executable, "-m", "il_ros.cli.main", *words])
+    session = InTerminal([sys.executable, "-m", "il_ros.cli.main", *words], shell=True)
     session.run = run
     yield session
     session.close()
@@ -71,11 +68,10 @@ def test_a_deployed_policy_rests_until_a_key_and_stops_when_the_console_is_suspe
     deployed.type("\x1a")  # Ctrl-Z
     driven_by(NOBODY, "suspended")
     assert newest().sent == (0.0, 0.0)
-    state = Path(f"/proc/{deployed.process.pid}/stat")
-    graph.until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", "the suspension")
+    graph.until(lambda: deployed.state == "T", "the suspension")
     assert termios.tcgetattr(deployed.terminal)[3] & termios.ECHO
 
-    os.killpg(deployed.process.pid, signal.SIGCONT)  # fg
+    deployed.continue_()
     graph.until(lambda: not termios.tcgetattr(deployed.terminal)[3] & termios.ECHO, "single keys")
     shown("STOPPED")
     deployed.type("c")

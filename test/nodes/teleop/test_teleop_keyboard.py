@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import termios
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,8 +40,8 @@ def command(contract_file):
 
 
 @pytest.fixture
-def session(contract_file):
-    session = InTerminal(command(contract_file))
+def session(contract_file, request):
+    session = InTerminal(command(contract_file), shell=getattr(request, "param", False))
     yield session
     session.close()
 
@@ -99,11 +98,6 @@ def supervisor(graph, contract_file):
     return latched
 
 
-def suspended(session):
-    state = Path(f"/proc/{session.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return state == "T"
-
-
 def echoes(session):
     return bool(termios.tcgetattr(session.terminal)[3] & termios.ECHO)
 
@@ -123,14 +117,18 @@ def test_space_stops_the_robot_and_c_releases_it(graph, session, supervisor):
     graph.until(lambda: "the robot may move again" in session.read(), "the outcome on the screen")
 
 
-def test_ctrl_z_stops_the_robot_and_fg_makes_the_keys_work_again(graph, session, supervisor):
+@pytest.mark.parametrize("session", [True, False], ids=["with a shell", "as in ssh -t"], indirect=True)
+def test_ctrl_z_stops_the_robot_and_fg_makes_the_keys_work_again(graph, session, supervisor, request):
+    """Without a shell that could continue it, it is not suspended, and its keys work on."""
+    shell = request.node.callspec.params["session"]
     graph.until(lambda: supervisor.node._supervision.estop._consoles, "the console is known")
     assert not echoes(session)
     session.type("\x1a")
     supervisor(session, "console /expert suspended")
-    graph.until(lambda: suspended(session), "the suspension")
-    assert echoes(session)  # for the shell
-    session.process.send_signal(signal.SIGCONT)
+    if shell:
+        graph.until(lambda: session.state == "T", "the suspension")
+        assert echoes(session)  # for the shell
+        session.continue_()
     graph.until(lambda: not echoes(session), "single keys again")
     graph.until(lambda: supervisor.node._supervision.estop._consoles, "the console is watched again")
 
