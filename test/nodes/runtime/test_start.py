@@ -74,3 +74,14 @@ def test_the_device_may_be_named_in_a_parameter_file_and_have_parameters_of_its_
     ran = start("teleop", "--params-file", str(file))
     assert "contract 'none_of_this_name'" in ran.stderr
     assert "axxes" not in ran.stderr
+
+
+def test_results_are_not_written_over_somebody_elses_file(tmp_path):
+    file = tmp_path / "mine.json"
+    file.write_text("{}")
+    ran = start("conductor", "-p", f"result:={file}")
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(
+        f"Conductor cannot start: result: {file}: exists, and il-ros did not write it"
+    )
+    assert "Traceback" not in ran.stderr
