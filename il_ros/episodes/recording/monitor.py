@@ -15,10 +15,11 @@ _BINS = 9 * _BINS_PER_DECADE  # up to 1000 s
 
 
 class Histogram:
-    """Counts of durations in logarithmic bins 12 % wide, from 1 us to 1000 s, below zero as above it."""
+    """Counts and sums of durations in logarithmic bins 12 % wide, from 1 us to 1000 s, below zero as above it."""
 
     def __init__(self) -> None:
         self._counts = [0] * (2 * _BINS + 1)  # the middle one is zero
+        self._sums_s = [0.0] * (2 * _BINS + 1)
         self._total = 0
 
     def add(self, duration_s: float) -> None:
@@ -27,21 +28,20 @@ class Histogram:
         place = 0
         if size_s > _SMALLEST_S:
             place = min(_BINS, 1 + int(_BINS_PER_DECADE * math.log10(size_s / _SMALLEST_S)))
-        self._counts[_BINS + (place if duration_s > 0 else -place)] += 1
+        place = _BINS + (place if duration_s > 0 else -place)
+        self._counts[place] += 1
+        self._sums_s[place] += duration_s
         self._total += 1
 
     def quantile(self, share: float) -> float | None:
-        """Return the centre of the bin that holds the quantile `share`; None when the histogram is empty."""
+        """Return the mean of the bin that holds the quantile `share`; None when the histogram is empty."""
         if not self._total:
             return None
         left = share * self._total
         for index, count in enumerate(self._counts):
             left -= count
             if left <= 0 and count:
-                place = index - _BINS
-                if place == 0:
-                    return 0.0
-                return math.copysign(_SMALLEST_S * 10.0 ** ((abs(place) - 0.5) / _BINS_PER_DECADE), place)
+                return 0.0 if index == _BINS else self._sums_s[index] / count
         raise AssertionError("the counts don't add up to their total")
 
 
