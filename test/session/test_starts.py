@@ -30,7 +30,7 @@ def test_an_episode_without_its_seed_is_named(tmp_path):
         ("no", "m.json: invalid JSON"),
         ("[]", "m.json: must be a list of at least one moment"),
         ('[{"words": "a", "seed": "1", "state": [1]}]', "entry 0: seed: must be a whole number, not '1'"),
-        ('[{"words": "a", "seed": 1, "state": [NaN]}]', "entry 0: state: every number must be finite"),
+        ('[{"words": "a", "seed": 1, "state": [NaN]}]', "entry 0: state: must be a finite number, not nan"),
         ('[{"words": "a", "seed": 1}]', "entry 0: .*state"),
     ],
 )
