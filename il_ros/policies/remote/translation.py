@@ -71,7 +71,9 @@ def _require_finite(spec: RemoteSpec, values: Vector, where: str) -> None:
     """Raise PolicyError that names the first of `values` (H, A) that is not finite."""
     if not np.isfinite(values).all():
         step, column = np.argwhere(~np.isfinite(values))[0]
-        raise PolicyError(f"{spec.contract.action_names[column]} is {values[step, column]} at step {step} {where}")
+        raise PolicyError(
+            f"{spec.contract.action_names[column]} is {values[step, column]} at step {step} {where}"
+        )
 
 
 def uncertainty(spec: RemoteSpec, answer: Mapping[str, Any]) -> float | None:
