@@ -35,7 +35,25 @@ AHEAD_NS = 1_000_000_000
 """A message stamped further than this after its arrival is not used: the clock of its driver is wrong."""
 CLOCKS_APART_S = 1e6
 """A larger difference of stamps means a mix of simulated time and wall time."""
-ANOTHER_CLOCK = "it is stamped by another clock: check use_sim_time"
+_EPOCH_S = 1e9
+"""Wall time is more than this since 1970; simulated time, and a clock since its start, are less."""
+_ZONE_S, _WIDEST_ZONE_S, _NEAR_S = 1800, 14 * 3600, 60.0
+"""Time zones differ by half hours; a clock that is off by such a span, within a minute, is set to another one."""
+
+
+def another_clock(age_s: float) -> str:
+    """Return what the age of a stream's messages, below 0 if they are ahead, says of the clock that stamps them."""
+    zones = round(age_s / _ZONE_S)
+    if age_s > _EPOCH_S:
+        seen = " (stamps near zero: none set, simulated time, or time since a start)"
+    elif age_s < -_EPOCH_S:
+        seen = " (stamps in wall time, while this node follows /clock)"
+    elif zones and abs(age_s - zones * _ZONE_S) <= _NEAR_S and abs(age_s) <= _WIDEST_ZONE_S + _NEAR_S:
+        side = "behind" if zones > 0 else "ahead"
+        return f"it is stamped by another clock: {abs(zones) / 2:g} h {side}, as in another time zone"
+    else:
+        seen = ""
+    return f"it is stamped by another clock: check use_sim_time{seen}"
 
 
 @dataclass(frozen=True)
@@ -352,7 +370,7 @@ def _nothing_yet(spec: ObservationSpec, oldest: _Entry | None, tick_ns: int) -> 
         return f"{_name(spec)}: nothing received"
     ahead_s = (oldest.stamp_ns - tick_ns) / 1e9
     off = "if the driver's clock is wrong, set 'stamp: arrival'"
-    why = ANOTHER_CLOCK if ahead_s > CLOCKS_APART_S else off
+    why = another_clock(-ahead_s) if ahead_s > CLOCKS_APART_S else off
     return f"{_name(spec)}: no message at or before the tick, the oldest is {ahead_s:.3f} s after it; {why}"
 
 
@@ -366,7 +384,7 @@ def _require_recent(
     age_s = (tick_ns - entry.stamp_ns) / 1e9
     if age_s <= spec.max_age_s:
         return
-    why = ANOTHER_CLOCK if age_s > CLOCKS_APART_S else f"max_age_s is {spec.max_age_s:g}"
+    why = another_clock(age_s) if age_s > CLOCKS_APART_S else f"max_age_s is {spec.max_age_s:g}"
     which = f"{element} is stale" if element else "stale"
     last = f"; the newest message has {newest.layout}" if newest is not None and newest is not entry else ""
     raise _UntimelyError(f"{_name(spec)}: {which}, {age_s:.3f} s old at the tick; {why}{last}")

@@ -18,6 +18,7 @@ from il_ros.core import messages
 from il_ros.core.messages import Message
 from il_ros.core.plugins import OTHERS_CODE, cause_of
 from il_ros.core.specs import ARRAY, Vector
+from il_ros.core.tables import counted
 from il_ros.envs.from_env import name_of, rate_of
 from il_ros.envs.leaves import commanded_leaves, observed_leaves, to_action
 from il_ros.envs.tasks import TaskError
@@ -213,7 +214,7 @@ class GymTask:
         """Return the parts of an answer, the last one a mapping; raises TaskError when it has others."""
         count = len(answer) if isinstance(answer, tuple) else None
         if count != len(names):
-            given = f"{count} values" if count is not None else f"{type(answer).__name__}, no tuple"
+            given = counted(count, "value") if count is not None else f"{type(answer).__name__}, no tuple"
             older = "; that is gym's interface of before 0.26" if (what, count) == ("step", 4) else ""
             raise TaskError(f"{self.name}: {what} returns {given}, not ({', '.join(names)}){older}")
         if not isinstance(answer[-1], Mapping):

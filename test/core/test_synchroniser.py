@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from il_ros.core import contract, messages
-from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
+from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser, another_clock
 
 MS = 1_000_000
 CONTRACT = contract.parse(
@@ -251,3 +251,20 @@ def test_after_the_clock_was_set_back_the_next_picture_is_the_first():
     picture(sync, 5000, 8, 8)
     sync.sample(START)
     assert isinstance(picture(sync, 10, 16, 9), Observation)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "words"),
+    [
+        (700.0, "check use_sim_time"),
+        (1.76e9, "check use_sim_time (stamps near zero: none set, simulated time, or time since a start)"),
+        (-1.76e9, "check use_sim_time (stamps in wall time, while this node follows /clock)"),
+        (7200.4, "2 h behind, as in another time zone"),
+        (-3595.0, "1 h ahead, as in another time zone"),
+        (19_800.0, "5.5 h behind, as in another time zone"),  # India
+        (7200.0 + 61, "check use_sim_time"),
+        (15 * 3600.0, "check use_sim_time"),  # no zone is farther than 14 h
+    ],
+)
+def test_the_age_of_stamps_says_what_is_wrong_with_their_clock(age_s, words):
+    assert another_clock(age_s) == f"it is stamped by another clock: {words}"

@@ -15,6 +15,7 @@ import control_definitions
 import cv2
 import numpy as np
 from fuzz_files import bag_readers, policy_readers
+from fuzz_graph import graph_readers
 from fuzz_people import people_readers
 from fuzz_remote import remote_readers
 from fuzz_small_files import small_file_readers
@@ -51,7 +52,7 @@ READERS = (
     "comparison table", "evaluation result", "unattended result", "URDF", "robot_description", "targets", "starts",
     "amendments", "tombstone", "kept examination", "import journal", "parameter file", "recipe of own steps",
     "change of own steps", "training plan", "token", "reward model",
-    "gamepad", "keys", "console", "session", "output of a training",
+    "gamepad", "keys", "console", "session", "output of a training", "drafted graph",
 )  # fmt: skip
 
 
@@ -67,6 +68,7 @@ def all_readers(folder: Path) -> dict[str, Reader]:
             *remote_readers(folder),
             *small_file_readers(folder),
             *people_readers(folder),
+            *graph_readers(),
         )
     ]
     return {reader.name: reader for reader in made_here}

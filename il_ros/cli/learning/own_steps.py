@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps
 from il_ros.cli.long_runs import lower_priority, stop_signals
-from il_ros.core.tables import counted, percent, say, table, worded
+from il_ros.core.tables import counted, listed, percent, say, table, worded
 from il_ros.records.outcomes import FAILURE, OUTCOMES
 from il_ros.training.trainer.opening import contract_of, require_free
 from il_ros.training.trainer.plans import TrainingPlan
@@ -74,6 +74,9 @@ def _train(
     name = environment or _recorded_task(dataset)
     start = None if plan.start is None else checkpoint.load(plan.start, dataset.contract)
     reporter.start(dataset, recipe, name)
+    shown = sorted({episode.task for episode in dataset.train if episode.task})
+    if shown and name.rpartition(":")[2] not in shown:
+        reporter.warning(f"the demonstrations are of {listed(shown)}; the own steps are in {name}")
     environments = Environments(
         name,
         dataset.contract,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from il_ros.core.synchroniser import ANOTHER_CLOCK
+from il_ros.core.synchroniser import another_clock
 from il_ros.core.tables import counted, percent
 from il_ros.episodes.layout import LEVELS, Grade, StreamInfo
 
@@ -164,11 +164,13 @@ def wrong_clock(stream: StreamInfo, ahead_s: float) -> str:
     ahead = -(stream.age_p50_s or 0.0)
     if not stream.required or stream.by_arrival or ahead <= ahead_s:
         return ""
-    return f"{stream.topic}: stamped about {ahead:.2g} s {AHEAD_OF_CLOCK}"
+    which = f"; {another_clock(-ahead)}" if ahead > ANOTHER_CLOCK_S else ""
+    return f"{stream.topic}: stamped about {ahead:.2g} s {AHEAD_OF_CLOCK}{which}"
 
 
 def _why_stale(stream: StreamInfo) -> str:
-    if (stream.age_p50_s or 0.0) > ANOTHER_CLOCK_S:
-        return f": {ANOTHER_CLOCK}"
+    age_s = stream.age_p50_s or 0.0
+    if age_s > ANOTHER_CLOCK_S:
+        return f": {another_clock(age_s)}"
     end = stream.silent_at_end_s or 0.0
     return f", silent for the last {end:.2f} s" if end >= stream.stale_s else ""

@@ -8,6 +8,7 @@ from enum import Enum
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import ActionSpec, ObservationSpec
+from il_ros.core.synchroniser import another_clock
 from il_ros.core.units import limit_warnings
 from il_ros.episodes.recording.grade import ANOTHER_CLOCK_S, wrong_clock
 from il_ros.episodes.survey.survey import GraphSurvey, SeenTopic
@@ -165,7 +166,10 @@ def _age(spec: ObservationSpec, topic: SeenTopic, survey: GraphSurvey, ahead_s: 
         )
     if middle > ANOTHER_CLOCK_S:
         return Row(
-            spec.key, f"{topic.name}: stamps of another clock, {middle:.0f} s old", CheckState.FAIL, _CLOCK
+            spec.key,
+            f"{topic.name}: {middle:.0f} s old; {another_clock(middle)}",
+            CheckState.FAIL,
+            _CLOCK,
         )
     if high > spec.max_age_s:
         return Row(

@@ -57,15 +57,23 @@ def commands(spec: RemoteSpec, answer: Mapping[str, Any], observation: Observati
             "and size of remote.yaml"
         )
     chosen: Vector = found[:, list(columns.columns)]
-    if not np.isfinite(chosen).all():
-        step, column = np.argwhere(~np.isfinite(chosen))[0]
-        name = spec.contract.action_names[column]
-        raise PolicyError(f"{name} is {chosen[step, column]} at step {step} of the answer")
-    out = chosen * np.array(columns.scale) + np.array(columns.offset)
-    delta = np.array(columns.delta)
-    if delta.any():
-        out[:, delta] += actions.measured(spec.contract, observation)[delta]
+    _require_finite(spec, chosen, "of the answer")
+    with np.errstate(over="ignore"):  # a number near the largest one, times a scale
+        out = chosen * np.array(columns.scale) + np.array(columns.offset)
+        delta = np.array(columns.delta)
+        if delta.any():
+            out[:, delta] += actions.measured(spec.contract, observation)[delta]
+    _require_finite(spec, out, "of the answer, after scale, offset and delta of remote.yaml")
     return np.asarray(out, dtype=np.float64)
+
+
+def _require_finite(spec: RemoteSpec, values: Vector, where: str) -> None:
+    """Raise PolicyError that names the first of `values` (H, A) that is not finite."""
+    if not np.isfinite(values).all():
+        step, column = np.argwhere(~np.isfinite(values))[0]
+        raise PolicyError(
+            f"{spec.contract.action_names[column]} is {values[step, column]} at step {step} {where}"
+        )
 
 
 def uncertainty(spec: RemoteSpec, answer: Mapping[str, Any]) -> float | None:

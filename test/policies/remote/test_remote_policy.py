@@ -417,3 +417,12 @@ def test_the_difference_of_commands_is_in_halves_of_the_contracts_ranges(ask):
     policy = ask(1)
     assert CONTRACT.actions[0].limits.upper == (1000.0, 1000.0)
     np.testing.assert_allclose(policy.difference(np.array([500.0, 0.0]), np.zeros(2)), [0.5, 0.0])
+
+
+def test_a_number_that_the_scale_makes_infinite_is_refused(ask):
+    with Server(answering(lambda _: {"actions": np.array([[0.0, 0.0], [1e308, 0.0]])})) as server:
+        policy = ask(server.port, "actions: {scale: 10}")
+        with pytest.raises(
+            PolicyError, match="arm/a is inf at step 1 of the answer, after scale, offset and delta"
+        ):
+            policy.act(SEEN)
