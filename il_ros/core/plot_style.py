@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from html import escape
 from importlib import resources
+from string import Template
 from typing import Any
 
 POLICY, EXPERT, QUIET = "#0b7285", "#e8590c", "#868e96"
@@ -21,6 +24,16 @@ STYLE: Any = {  # matplotlib's own type enumerates all keys
 }
 
 
-def page_style() -> str:
-    """Return the style sheet of report pages."""
-    return resources.files("il_ros.core").joinpath("report.css").read_text("utf-8")
+def report_page(title: str, package: str, values: Mapping[str, str]) -> str:
+    """Return a report as an HTML page.
+
+    `title`: of the window. `package`: the one that has the page's body, page.html, a `string.Template` with these
+    `values`, which are HTML.
+    """
+    frame, style = (
+        resources.files("il_ros.core").joinpath(name).read_text("utf-8")
+        for name in ("report.html", "report.css")
+    )
+    body = resources.files(package).joinpath("page.html").read_text("utf-8")
+    filled = Template(body).substitute(values)
+    return Template(frame).substitute(title=escape(title), style=style, body=filled.rstrip())
