@@ -93,6 +93,10 @@ def declare_session(node: Node) -> SessionSetup:
     )
     trainer = declare(node, "trainer", True, "a trainer runs: a key starts a training", read_only=True)
     recorder = declare(node, "recorder", True, "a recorder runs: keys record episodes", read_only=True)
+    declare(
+        node, "judge_topic", "", "ratings of the node judge: shown, and the robot comes to rest where the recorder "
+        "ends an episode by them; empty: none", read_only=True,
+    )  # fmt: skip
     declare_contract(node)
     try:
         buttons = keys.Buttons.parse(lines)
