@@ -4,6 +4,7 @@ NODES = {
     "action_client": "il_ros.nodes.action_client.node",
     "conductor": "il_ros.nodes.conductor.node",
     "dagger_supervisor": "il_ros.nodes.supervisor.node",
+    "judge": "il_ros.nodes.judge.node",
     "playback": "il_ros.nodes.teleop.playback_node",
     "policy_server": "il_ros.nodes.policy_server.node",
     "recorder": "il_ros.nodes.recorder.node",

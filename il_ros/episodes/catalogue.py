@@ -103,6 +103,11 @@ class Entry:
         return UNMARKED if self.info is None else self.info.outcome
 
     @property
+    def outcome_by(self) -> str:
+        """The model that gave the outcome; "" if a person or a program did."""
+        return "" if self.info is None else self.info.outcome_by
+
+    @property
     def task(self) -> str:
         """The task's name; empty when unknown."""
         return "" if self.info is None else self.info.task
@@ -130,6 +135,8 @@ class Catalogue:
 class Selection:
     """A choice among the usable episodes; empty `tasks` or `names` accept any. `poor`: also poor ones.
 
+    `by_model`: also those whose outcome a model gave.
+
     By default all outcomes are accepted: labels depend on the source in authority, so that the corrections in
     a failed episode are learnt.
     """
@@ -138,11 +145,14 @@ class Selection:
     tasks: Sequence[str] = ()
     names: Sequence[str] = ()
     poor: bool = False
+    by_model: bool = True
 
     def refusal(self, entry: Entry) -> str:
         """Return why an entry is not selected; empty when it is."""
         if entry.outcome not in self.outcomes:
             return f"outcome is {entry.outcome}; wanted: {', '.join(self.outcomes)}"
+        if entry.outcome_by and not self.by_model:
+            return f"a model gave its outcome, {entry.outcome}, and no person: {entry.outcome_by}"
         if self.tasks and entry.task not in self.tasks:
             return f"task is '{entry.task}'; wanted: {', '.join(self.tasks)}"
         if self.names and entry.name not in self.names:

@@ -115,6 +115,8 @@ class EpisodeInfo:
     complete: bool = False
     made_from: str = ""
     """For an episode recorded from a state of another one: that episode, the time and the reason."""
+    outcome_by: str = ""
+    """The model that gave the outcome, and how sure it was; "" if a person or a program did."""
     succeeded_ns: int | None = None
     """When the running episode was marked as a success, on the node's clock; later ticks are no frames."""
     clock: str = ""
@@ -296,6 +298,7 @@ _INFO = _fields(
     {
         "name": check.text,
         "outcome": check.text,
+        "outcome_by": check.text,
         "task": check.text,
         "operator": check.text,
         "instruction": check.text,

@@ -44,7 +44,13 @@ _COUNT = check.or_null(check.whole())
 _NUMBER = check.or_null(check.number())
 _TEXT = check.or_null(check.text)
 _VERDICT = {"version": check.text, "state": check.text, "reason": check.text}
-_LAST = {"episode": check.text, "outcome": check.text, "grade": _TEXT, "reasons": check.several(check.text)}
+_LAST = {
+    "episode": check.text,
+    "outcome": check.text,
+    "outcome_by": check.text,
+    "grade": _TEXT,
+    "reasons": check.several(check.text),
+}
 _DISK = {"free_bytes": _COUNT, "bytes_per_s": _NUMBER, "hours": _NUMBER}
 _COUNTS = {"labelled": check.whole(), "interventions": check.whole()}
 

@@ -95,7 +95,7 @@ def load(path: str | Path, contract: Contract | None = None) -> LoadedReward:
         checkpoint.refuse_other_contract(folder, own, contract)
     try:
         kind = reward_family(config["family"])
-        chosen = settings.build(kind.settings, config["settings"], "settings")
+        chosen = settings.build(kind.settings, {**kind.settings.added, **config["settings"]}, "settings")
         normaliser = Normaliser.from_plain(config["normaliser"])
         found, needed = len(normaliser.state.centre), len(inputs_of(own, chosen).groups)
         if found != needed:

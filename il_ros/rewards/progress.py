@@ -5,6 +5,7 @@ No more is labelled than these verdicts: the share of an episode's time that has
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,10 +15,40 @@ from il_ros.policies.protocol import Transition
 from il_ros.rewards.frames import FrameModel, FrameSettings
 from il_ros.rewards.registry import RewardFamily
 
+GAIN = 0.03
+"""The progress above the best so far that counts as progress: what a model says of one scene varies."""
+DONE = 0.9
+"""From this progress on, an episode that gains nothing has not come to a stop but to its end."""
+
 
 @dataclass(frozen=True)
 class ProgressSettings(FrameSettings):
-    """The settings; in the last `shown_s` of a success the progress is 1."""
+    """The settings; in the last `shown_s` of a success the progress is 1.
+
+    `stall_s`: the longest time without progress in a success, which the training finds if there are several members;
+    0: unknown.
+    """
+
+    stall_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.stall_s >= 0 and math.isfinite(self.stall_s)):
+            raise ValueError(f"stall_s is {self.stall_s:g}; it must be a time of 0 or more")
+
+
+class Stall:
+    """For how long the progress of one episode has not risen by GAIN above the best before."""
+
+    def __init__(self) -> None:
+        self._best, self.since_s = -math.inf, 0.0
+
+    def after(self, progress: float, passed_s: float) -> float:
+        """Take the progress after `passed_s` more seconds; return the time without progress (s), 0 near the end."""
+        rises = progress >= self._best + GAIN
+        self._best = progress if rises else self._best
+        self.since_s = 0.0 if rises or progress >= DONE else self.since_s + passed_s
+        return self.since_s
 
 
 class ProgressModel(FrameModel):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from il_ros.core import plugins
@@ -18,10 +19,12 @@ from il_ros.policies.protocol import ModelSpec, RewardModel
 class RewardSettings:
     """The settings that all reward models have; a family adds its own.
 
-    `inputs`: keys of the contract's observations; (): all. `reads_images`: whether the model reads cameras.
+    `inputs`: keys of the contract's observations; (): all. `reads_images`: whether the model reads cameras. `added`:
+    the settings that files of earlier versions lack, and the values that those worked by.
     """
 
     reads_images: ClassVar[bool] = False
+    added: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     inputs: tuple[str, ...] = ()
 

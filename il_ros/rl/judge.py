@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.action_form import ActionForm
-from il_ros.policies.protocol import Transition
+from il_ros.policies.protocol import Transition, Window
 from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rewards.frames import FrameSettings
 from il_ros.rewards.registry import RewardSettings
-from il_ros.rewards.watch import SuccessWatch, window_of
+from il_ros.rewards.watch import RunningWindow, SuccessWatch
 from il_ros.rl.buffer import EnvironmentStep
 from il_ros.rl.world import StepJudge
 from il_ros.training.rewards.rating import rate
@@ -43,7 +43,7 @@ class ModelReward(RewardSettings):
 
 def judge_of(reward: LoadedReward, period_s: float, *, ends: bool) -> StepJudge:
     """Return a judge for one environment; raises ValueError when `ends` needs a success model."""
-    return _Ending(reward, period_s) if ends else _Rating(reward)
+    return _Ending(reward, period_s) if ends else _Rating(reward, period_s)
 
 
 def judged_steps(
@@ -87,13 +87,16 @@ class _Ending:
 class _Rating:
     """What a reward model says of each step."""
 
-    def __init__(self, reward: LoadedReward) -> None:
+    def __init__(self, reward: LoadedReward, period_s: float) -> None:
         self._reward, self._scale = reward, reward.normaliser.actions
         reads = not isinstance(reward.settings, FrameSettings)
         self._form = ActionForm.of_size(reward.contract, len(self._scale.centre)) if reads else None
+        self._running = RunningWindow(reward, period_s)
+        self._before: Window | None = None
 
     def begin(self) -> None:
-        """Nothing is kept of an episode."""
+        self._running.begin()
+        self._before = None
 
     def rate(
         self, before: Observation, command: Vector, after: Observation, terminated: bool
@@ -102,7 +105,8 @@ class _Rating:
         if self._form is not None:
             learnt = self._scale.normalise(self._form.learnt_at(command[None], before))
             action = torch.from_numpy(learnt).float().clamp(-1, 1)
-        windows = [window_of(self._reward, seen) for seen in (before, after)]
+        seen = self._running.push(before) if self._before is None else self._before
+        self._before = self._running.push(after)
         ended, no = torch.tensor([terminated]), torch.tensor([False])
-        step = Transition(windows[0], action, windows[1], ended, no)
+        step = Transition(seen, action, self._before, ended, no)
         return float(self._reward.network.reward(step)), False

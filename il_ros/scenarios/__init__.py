@@ -8,6 +8,7 @@ from il_ros.scenarios.parts import (
     action_clients,
     conductor,
     expert,
+    judge,
     patient,
     policy,
     recorder,
@@ -23,13 +24,14 @@ SCENARIOS = {
         Scenario(
             "record",
             "A person or a scripted expert demonstrates a task; the recorder saves the episodes.",
-            (arg.EXPERT, arg.ROOT, arg.OPERATOR, *arg.WORLD, *arg.UNATTENDED),
+            (arg.EXPERT, arg.ROOT, arg.OPERATOR, arg.SUCCESS_MODEL, arg.END_AT, *arg.WORLD, *arg.UNATTENDED),
             lambda given: (
                 *sim(given),
                 *expert(given),
                 *supervisor(given),
                 *action_clients(given),
                 *recorder(given),
+                *judge(given),
                 *conductor(given),
             ),
         ),
@@ -38,7 +40,8 @@ SCENARIOS = {
             "A trained policy acts once a person lets it; an expert may take over.",
             (
                 *(arg.CHECKPOINT, arg.START, arg.TAKEOVER, arg.SESSION, arg.DRIVES),
-                *(arg.RECORD, arg.ROOT, arg.OPERATOR, *arg.WORLD, *arg.UNATTENDED),
+                *(arg.RECORD, arg.ROOT, arg.OPERATOR, arg.SUCCESS_MODEL, arg.END_AT),
+                *(*arg.WORLD, *arg.UNATTENDED),
             ),
             lambda given: (
                 *sim(given),
@@ -47,6 +50,7 @@ SCENARIOS = {
                 *supervisor(given),
                 *action_clients(given),
                 *recorder(given),
+                *judge(given),
                 *session(given),
                 *conductor(given),
             ),
@@ -58,6 +62,7 @@ SCENARIOS = {
                 *(arg.FIRST, arg.TRAINED, arg.START, arg.CORRECTOR, arg.SESSION, arg.PERSON, arg.REPORT),
                 *(arg.MODE, arg.BETA, arg.UNIT),
                 *(arg.ASK, arg.PER_HOUR, arg.AT_ONCE, arg.WARM_UP, arg.LEAST),
+                *(arg.SUCCESS_MODEL, arg.END_AT, arg.PROGRESS_MODEL),
                 *(arg.RECIPE, arg.ROOT, arg.OPERATOR, *arg.WORLD, *arg.UNATTENDED, arg.PER_ROUND),
             ),
             lambda given: (
@@ -67,6 +72,7 @@ SCENARIOS = {
                 *supervisor(given),
                 *action_clients(given),
                 *recorder(given),
+                *judge(given),
                 *trainer(given),
                 *session(given),
                 *conductor(given),

@@ -123,6 +123,18 @@ CORRECTOR = Argument(
 )
 SESSION = Argument("session", "true: start a console with keys for one person (? lists them)", "true", SWITCH)
 DRIVES = Argument("mode", "how authority passes between expert and policy", "priority", MODES)
+SUCCESS_MODEL = Argument(
+    "success_model",
+    "folder of a success model (il-ros reward train): an episode of whose success it is sure ends as one; empty: none",
+    "",
+)
+PROGRESS_MODEL = Argument(
+    "progress_model",
+    "folder of a progress model (il-ros reward train --family progress): without progress, mode gated requests the "
+    "expert; empty: none",
+    "",
+)
+END_AT = Argument("end_at", "probability from which success_model is sure; 0: it only says it", "0.9")
 REPORT = Argument(
     "report", "true: write a report at the end of the session, ROOT_report/index.html", "true", SWITCH
 )

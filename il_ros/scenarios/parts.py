@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from il_ros.core.executables import NODES
 from il_ros.core.plugins import EXPERTS, names
+from il_ros.records.rating import TOPIC as RATING
 from il_ros.scenarios.given import (
     Given,
     answers,
@@ -107,6 +108,8 @@ def supervisor(given: Given) -> tuple[NodeSpec, ...]:
     if at_rest:
         by_device = given["expert"] not in ("none", "scripted")  # a person drives by it, also at rest
         parameters |= {"start": "rest", "manual": "expert" if by_device else ""}
+    if given.get("progress_model"):
+        parameters |= {"judge_topic": RATING, "gated.sources": "policy progress"}
     if "mode" in given:
         parameters["mode"] = REST_MODE if in_session(given) and at_rest else given["mode"]
     if "beta" in given:
@@ -148,6 +151,10 @@ def recorder(given: Given) -> tuple[NodeSpec, ...]:
     if given["sim"] == given["cameras"] == "true" and (in_session(given) or "attach" in given):
         # a person sees them in the report; unattended episodes are for training only
         parameters["camera_topics"] = " ".join(f"{name}/image_raw" for name in _cameras(given["task"]))
+    if given.get("success_model") and (
+        in_session(given) or not unattended(given)
+    ):  # else the conductor ends them
+        parameters["judge_topic"] = RATING
     return (node(given, "recorder", "recorder", parameters),)
 
 
@@ -156,11 +163,23 @@ def _cameras(task: str) -> list[str]:
     return [name if name == "camera" else f"{name}_camera" for name in camera_names(task)]
 
 
+def judge(given: Given) -> tuple[NodeSpec, ...]:
+    """Return the node whose models rate the running episode, if there is a model."""
+    models: dict[str, Value] = {name: given.get(f"{name}_model", "") for name in ("success", "progress")}
+    if not any(models.values()):
+        return ()
+    parameters: dict[str, Value] = {"contract": contract(given), "end_at": number(given, "end_at"), **models}
+    by = {name: f"{name}_model" for name in models}
+    return (node(given, "judge", "judge", parameters, source=by),)
+
+
 def session(given: Given) -> tuple[NodeSpec, ...]:
     """Return the console of one, possibly simulated, person."""
     if not in_session(given):
         return ()
     parameters = session_parameters(given, contract(given))
+    if given.get("success_model"):
+        parameters["judge_topic"] = RATING
     needed = ("simulator", "teacher", "person", "driving_keys")
     return (replace(node(given, "session", "session", parameters, required=needed), terminal=True),)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from il_ros.core.plugins import DEVICES
+from il_ros.records.rating import TOPIC as RATING
 from il_ros.scenarios import arguments as arg
 from il_ros.scenarios.given import Given, contract, number
 from il_ros.scenarios.graph import SWITCH, Argument, NodeSpec, Scenario, Spec, Value
 from il_ros.scenarios.node import node
-from il_ros.scenarios.parts import action_clients, expert, recorder, sim, supervisor
+from il_ros.scenarios.parts import action_clients, expert, judge, recorder, sim, supervisor
 from il_ros.scenarios.session_node import goal_of, view_parameters
 from il_ros.session.setup import REST_MODE
 
@@ -36,6 +37,9 @@ ATTACH = Argument(
 )
 
 
+JUDGED = (arg.SUCCESS_MODEL, arg.END_AT)
+
+
 def _nodes(given: Given) -> tuple[Spec, ...]:
     if given["attach"] == "true":
         return (_console(given),)
@@ -51,7 +55,7 @@ def _nodes(given: Given) -> tuple[Spec, ...]:
     supervised = (
         replace(spec, parameters={**spec.parameters, "mode": REST_MODE}) for spec in supervisor(given)
     )
-    beside = (*action_clients(given), *recorder(given))
+    beside = (*action_clients(given), *recorder(given), *judge(given))
     return (*simulator, *expert(given), *supervised, *beside, _console(given))
 
 
@@ -70,6 +74,7 @@ def _console(given: Given) -> NodeSpec:
         "takes": int(number(given, "takes")),
         "beeps": given["beeps"] == "true",
         "root": given["root"],
+        "judge_topic": RATING if given["success_model"] else "",
         "goal": goal_of(given["task"]) if simulated else "",
         **view_parameters(given, contract(given)),
     }
@@ -79,6 +84,6 @@ def _console(given: Given) -> NodeSpec:
 RECORDING = Scenario(
     "record",
     "Record demonstrations by keys: n countdown and take, g success, f failure, u discard, space emergency stop.",
-    (DEMONSTRATOR, arg.ROOT, arg.OPERATOR, COUNTDOWN, RESET, TAKES, BEEPS, ATTACH, *arg.WORLD),
+    (DEMONSTRATOR, arg.ROOT, arg.OPERATOR, COUNTDOWN, RESET, TAKES, BEEPS, ATTACH, *JUDGED, *arg.WORLD),
     _nodes,
 )

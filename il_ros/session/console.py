@@ -42,6 +42,7 @@ def status_line(state: SessionState, width: int, *, colour: bool = True) -> str:
             _episode(state),
             _driver(state),
             _uncertainty(state),
+            _success(state),
             _training(state),
             _counts(state),
             _disk(state),
@@ -137,6 +138,13 @@ def _uncertainty(state: SessionState) -> str:
     bar = sparkline([state.uncertainty], state.threshold)
     tint = _ORANGE if state.uncertainty > state.threshold else ""
     return f"uncertainty {tint}{bar}{_PLAIN} {short_number(state.uncertainty)} of {short_number(state.threshold)}"
+
+
+def _success(state: SessionState) -> str:
+    """Return how likely the success is there, by a model that may end the episode."""
+    if state.success_share is None or not state.recording:
+        return ""
+    return f"success {percent(state.success_share)}"
 
 
 def _training(state: SessionState) -> str:

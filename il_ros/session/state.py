@@ -12,6 +12,7 @@ from il_ros.policies.lineage import BAD
 from il_ros.records import statuses
 from il_ros.records.decision import NOBODY, Decision, drives
 from il_ros.records.labelling import EXPERT, POLICY, label
+from il_ros.records.rating import Rating
 from il_ros.records.takeovers import NO_DRIVERS, LastDrivers
 from il_ros.session.notice import Notice, NoticeKind
 from il_ros.session.setup import REST_MODE
@@ -54,8 +55,8 @@ class SessionState:
     `last_kept`: the last one is among them. `moment`: number of recorded moments returned to, of `moments` to label
     (0: the session labels none). `taken_ns`: stamp from which the expert drives. `started_ns`: stamp of the episode's
     first decision. `warned`: the recorder's warnings about the running episode. `disk_h`: hours until the recorder's
-    disk is full, at the present rate.
-    `learns`: policy and trainer run beside; otherwise demonstrations are recorded. `instruction`: what is said to do.
+    disk is full, at the present rate. `success_share`: how likely the success is there, by a model; None: none says
+    it. `learns`: policy and trainer run beside; otherwise demonstrations are recorded. `instruction`: what is said to do.
     """
 
     expert: str = YOU
@@ -108,6 +109,7 @@ class SessionState:
     supervisor_known: bool = False
     warned: tuple[str, ...] = ()
     disk_h: float | None = None
+    success_share: float | None = None
     learns: bool = True
     instruction: str = ""
 
@@ -225,7 +227,8 @@ def after_recorder_status(state: SessionState, status: Mapping[str, Any]) -> Upd
     disk = status.get("disk") or {}
     after = replace(state, recording=now, recorder_known=True, disk_h=disk.get("hours"))
     if now != state.recording:
-        after = replace(after, episode_labels=0, interventions=0, started_ns=0, last_drivers=NO_DRIVERS)
+        after = replace(after, episode_labels=0, interventions=0, started_ns=0, success_share=None)
+        after = replace(after, last_drivers=NO_DRIVERS)
         if now:
             seed = "" if state.seed is None else f"  (start {state.seed})"
             notices.append(Notice(f"{now} is being recorded{seed}"))
@@ -248,7 +251,9 @@ def after_recorder_status(state: SessionState, status: Mapping[str, Any]) -> Upd
     if name == after.last and last.get("discarded"):
         after = replace(after, outcome=UNDONE)
     elif name == after.last and outcome != after.outcome != UNDONE:
-        text = f"{name}: {outcome}" + _grade(last, first=not after.outcome)
+        by = last.get("outcome_by", "")
+        model = f" (by model {by}; f: no, it is a failure, g: yes)" if by else ""
+        text = f"{name}: {outcome}{model}" + _grade(last, first=not after.outcome)
         notices.append(Notice(text, _OUTCOME_KINDS.get(outcome, NoticeKind.INFO)))
         after = replace(after, outcome=outcome)
     return after, tuple(notices)
@@ -328,6 +333,13 @@ def short_number(number: float) -> str:
 def short_time(seconds: float) -> str:
     """Return '40 s', or '3 min' from 90 s on."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def after_rating(state: SessionState, rating: Rating) -> SessionState:
+    """Process what a success model says of the running episode."""
+    if not state.recording or rating.episode != state.recording:
+        return state
+    return replace(state, success_share=rating.probability)
 
 
 def after_promotion(state: SessionState, record: Mapping[str, Any]) -> Update:

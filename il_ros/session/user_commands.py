@@ -56,6 +56,8 @@ class CommandPlan:
         return any(call.name in ("recorder/stop", "recorder/discard") for call in self.calls)
 
 
+REST = "rest"
+"""The command without a key: the robot comes to rest, because a model has ended the episode."""
 URGENT = (keys.STOP, keys.TAKE, keys.LATER)
 """User commands that run at once, ahead of queued ones."""
 
@@ -304,6 +306,7 @@ _PLANS: dict[str, Callable[[SessionState, SessionOptions], CommandPlan]] = {
     keys.RECORD: _record,
     keys.RUN: _run,
     keys.TAKE: _take,
+    REST: lambda state, options: CommandPlan(_rest(state, options)),
     keys.SUCCESS: _mark("success"),
     keys.FAILURE: _mark("failure"),
     keys.UNDO: _undo,

@@ -12,9 +12,10 @@ from il_ros.core import messages
 from il_ros.core.specs import STRING
 from il_ros.episodes import layout
 from il_ros.episodes.layout import EpisodeInfo, Grade, LayoutError, StreamInfo
-from il_ros.records import decision, proposal, statuses, trials
+from il_ros.records import decision, proposal, rating, statuses, trials
 from il_ros.records.decision import MODES, Decision, DecisionError
 from il_ros.records.proposal import Proposal, ProposalError
+from il_ros.records.rating import Rating, RatingError
 from il_ros.records.statuses import StatusError
 from il_ros.records.trials import Trial, Trials, TrialsError
 
@@ -30,6 +31,7 @@ INFO = EpisodeInfo(
 TRIALS = Trials(
     3, 7, (Trial(7, "success", "", 3.5, 0.4), Trial(8, "failure", "late", 20.0, 2.0, "episode_000001"))
 )
+RATING = Rating(5, "episode_000001", "v1", 0.97, True, "v2", 0.4, 2.5, "no progress for 4.0 s")
 STATUS = {"generation": 3, "mode": "dagger", "estop": "", "threshold": 0.5, "disagreement": None}
 PROGRESS = {
     "event": "noticed",
@@ -41,6 +43,7 @@ PROGRESS = {
 DECODERS = {
     "decision": (decision.from_json, decision.to_json(DECISION), DecisionError),
     "episode.json": (layout.info_from_json, INFO.to_json(), LayoutError),
+    "rating": (rating.from_json, rating.to_json(RATING), RatingError),
     "trials": (trials.from_json, TRIALS.to_json(), TrialsError),
     "status": (lambda text: statuses.read(statuses.SUPERVISOR, text), json.dumps(STATUS), StatusError),
     "progress": (lambda text: statuses.read(statuses.TRAINING, text), json.dumps(PROGRESS), StatusError),

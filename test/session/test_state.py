@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 
 from il_ros.records.decision import Decision, GroupDecision
+from il_ros.records.rating import Rating
 from il_ros.session.console import status_line
 from il_ros.session.state import (
     SessionEnd,
     SessionState,
     after_decision,
     after_promotion,
+    after_rating,
     after_recorder_status,
     after_request,
     after_supervisor_status,
@@ -35,6 +37,28 @@ def test_the_recorders_disk_is_known_in_hours_until_it_is_not():
     state, _ = observed(after_recorder_status, state, {"episode": None, "disk": {"hours": None}})
     assert state.disk_h is None
     assert observed(after_recorder_status, state, {"episode": None})[0].disk_h is None  # an earlier recorder
+
+
+def test_a_model_says_how_likely_the_success_is_and_its_verdict_can_be_corrected():
+    state = SessionState(recording="episode_000003", learns=False)
+    state = after_rating(state, Rating(5, "episode_000003", "v1", 0.97))
+    assert "success 97 %" in status_line(state, 200, colour=False)
+    assert after_rating(state, Rating(6, "episode_000002", "v1", 0.1)) is state  # of another episode
+    last = {
+        "episode": "episode_000003",
+        "outcome": "success",
+        "outcome_by": "v1, p = 0.97",
+        "grade": "good",
+        "reasons": (),
+    }
+    state, _ = observed(after_recorder_status, state, {"episode": None})
+    assert "success 97 %" not in status_line(state, 200, colour=False)
+    state, texts = observed(after_recorder_status, state, {"episode": None, "last": last})
+    assert texts == ("episode_000003: success (by model v1, p = 0.97; f: no, it is a failure, g: yes)",)
+    by_person = {**last, "outcome": "failure", "outcome_by": ""}
+    assert observed(after_recorder_status, state, {"episode": None, "last": by_person})[1] == (
+        "episode_000003: failure",
+    )
 
 
 def decided(tick, driver, version="", mode="hg_dagger", uncertainty=None):

@@ -10,6 +10,7 @@ from il_ros.session.setup import SessionOptions, Start
 from il_ros.session.state import SessionEnd, SessionState
 from il_ros.session.user_commands import (
     MARKS,
+    REST,
     Call,
     CommandPlan,
     after_call,
@@ -129,6 +130,13 @@ def test_marking_ends_the_episode_and_sets_the_rest_mode(outcome):
     assert (state.running, state.helping, state.paused) == (False, False, True)
     assert names(outcome, SessionState(last="episode_000001")) == [f"recorder/mark_{outcome}"]
     assert plan(outcome, SessionState(), SIM).lines == ("no episode to mark yet; n begins one",)
+
+
+def test_where_a_model_ends_the_episode_the_robot_rests_and_nothing_is_marked():
+    state = SessionState(recording="episode_000001", running=True, helping=True)
+    assert names(REST, state) == ["expert/engage", "dagger_supervisor/set_parameters", "sim/pause"]
+    assert names(REST, state, ROBOT) == ["dagger_supervisor/set_parameters"]
+    assert not plan(REST, state, SIM).ends_episode  # the recorder does
 
 
 def test_undo_discards_the_running_or_the_last_episode_with_its_labels():

@@ -29,7 +29,7 @@ from il_ros.core.synchroniser import NoObservation, Synchroniser
 from il_ros.episodes import layout
 from il_ros.policies import lineage
 from il_ros.policies.features import Inputs
-from il_ros.records import decision, proposal, statuses, trials
+from il_ros.records import decision, proposal, rating, statuses, trials
 from il_ros.records.proposal import Proposal
 from il_ros.training import recipe as recipes
 
@@ -39,8 +39,9 @@ NAMES, PERIOD_NS = ("a", "b"), 50_000_000
 STRING = "std_msgs/msg/String"
 
 
+_RATING = (rating.RatingError,)
 READERS = (
-    "decision", "status", "episode.json", "trials", "contract", "recipe", "recipe change",
+    "decision", "status", "rating", "episode.json", "trials", "contract", "recipe", "recipe change",
     "version.json", "decision message", "proposal", "JointState", "DynamicJointState", "Float64MultiArray",
     "Float32MultiArray", "PoseStamped", "Twist", "TwistStamped", "Imu", "WrenchStamped", "Odometry", "Range",
     "LaserScan", "Image", "CompressedImage", "String", "TFMessage", "Joy", "command JointState",
@@ -111,6 +112,12 @@ def _texts(folder: Path) -> Sequence[Reader]:
     return [
         _text("decision", (decision.to_json(_decision()),), decision.from_json, (decision.DecisionError,)),
         _text("status", tuple(map(json.dumps, told)), _statuses, (statuses.StatusError,)),
+        _text(
+            "rating",
+            (rating.to_json(rating.Rating(5, success="v1", probability=0.5)),),
+            rating.from_json,
+            _RATING,
+        ),
         _text("episode.json", (info.to_json(),), layout.info_from_json, (layout.LayoutError,)),
         _text("trials", ((GOLDEN / "trials.json").read_text(),), trials.from_json, (trials.TrialsError,)),
         Reader("contract", tuple(contracts), mutated_yaml, _contract, (contract.ContractError,)),

@@ -26,6 +26,8 @@ examples:
   il-ros reward train episodes --family progress --out reward/v2     how much of the task is done, 0 to 1
   il-ros train episodes --recipe gail --out checkpoint/v1       GAIL and AIRL are learnt beside a policy
   il-ros reward rank episodes --reward reward/v1      episodes by their return, with the verdict beside it
+  il-ros reward rank episodes --worst --first 5 --folders | xargs il-ros episodes discard      leave the worst out
+  il-ros reward mark episodes --reward reward/v1      its verdict for unmarked episodes, where it is sure
   il-ros reward plot 12 --reward checkpoint/v1        the reward along an episode, under its pictures
 """
 SUCCESS, FAMILIES = "success", ("success", "progress")
@@ -78,7 +80,27 @@ def add_parser(subparsers: Any) -> None:
     )
     _add_reward(verb)
     verb.add_argument("--worst", action="store_true", help="the smallest return first")
+    verb.add_argument("--first", type=int, metavar="N", help="only so many")
+    verb.add_argument(
+        "--folders", action="store_true", help="print nothing but the folders, for other commands"
+    )
     verb.set_defaults(act=_rank)
+    verb = verbs.add_parser(
+        "mark",
+        help="give unmarked episodes the verdict of a success model, where it is sure",
+        description="Give unmarked episodes the verdict of a success model, where it is sure. What a person marked "
+        "stays, what a model marked is marked again, and no success model learns from it.",
+    )
+    verb.add_argument("data", type=Path, metavar="EPISODES", help="folder of the recorded episodes")
+    _add_reward(verb)
+    verb.add_argument(
+        "--sure",
+        type=float,
+        default=0.9,
+        metavar="P",
+        help="a success from this probability on, a failure up to 1 - P, else unmarked (default: 0.9)",
+    )
+    verb.set_defaults(act=_mark)
     verb = verbs.add_parser("plot", help="plot the reward along an episode, under its pictures")
     verb.add_argument("episode", metavar="EPISODE", help="its folder, or its number under --root")
     verb.add_argument("--root", type=Path, default=Path("episodes"), help="(default: ./episodes)")
@@ -121,6 +143,7 @@ def _train(args: argparse.Namespace) -> int:
     from il_ros.episodes.catalogue import Selection
     from il_ros.policies.checkpoint import CONFIG
     from il_ros.policies.versions import named_by
+    from il_ros.records.labelling import SENT
     from il_ros.training.rewards.run import train
     from il_ros.training.trainer.opening import contract_of
 
@@ -138,19 +161,22 @@ def _train(args: argparse.Namespace) -> int:
     dataset = Dataset.open(
         args.data,
         contract,
-        Selection(tasks=tuple(args.task)),
+        Selection(tasks=tuple(args.task), by_model=False),  # a model would learn its own errors
         validation=training.validation,
         validation_most=10,
         seed=training.seed,
+        rule=SENT,
+        history=settings.history(contract),
         progress=lambda entries: tqdm(entries, "reading", unit="episode", leave=False, disable=None),
     )
     say(dataset.summary.lines()[0])
     _tell_left_out(dataset)
-    with tqdm(total=training.epochs, desc="training", unit="epoch", disable=None) as bar:
+    epochs = settings.members * training.epochs
+    with tqdm(total=epochs, desc="training", unit="epoch", disable=None) as bar:
 
         def on_epoch(metrics: EpochMetrics) -> None:
             bar.set_postfix_str(f"loss {metrics.train_loss:.4f}", refresh=False)
-            bar.update(metrics.epoch - bar.n)
+            bar.update()
 
         done = train(dataset, settings, training, args.out, version=named_by(args.out), on_epoch=on_epoch)
     rows = [
@@ -190,7 +216,8 @@ def _rated(args: argparse.Namespace, reward: LoadedReward) -> Iterator[Rated]:
     from il_ros.training.rewards.rating import rate
 
     dataset = _opened(args.data, reward)
-    _tell_left_out(dataset)
+    if not getattr(args, "folders", False):
+        _tell_left_out(dataset)
     for episode in tqdm(dataset.train, "rating", unit="episode", leave=False, disable=None):
         yield rate(reward, episode)
 
@@ -203,15 +230,33 @@ def _tell_left_out(dataset: Dataset) -> None:
 def _opened(root: Path, reward: LoadedReward, names: tuple[str, ...] = ()) -> Dataset:
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Selection
+    from il_ros.records.labelling import BY_MODE, SENT
+    from il_ros.rewards.frames import FrameSettings
 
-    return Dataset.open(root, reward.contract, Selection(names=names, poor=True), validation=0.0)
+    rule, history = BY_MODE, 1
+    if isinstance(reward.settings, FrameSettings):  # these judge whoever drove; others rate what was done
+        rule, history = SENT, reward.settings.history(reward.contract)
+    return Dataset.open(
+        root,
+        reward.contract,
+        Selection(names=names, poor=True),
+        validation=0.0,
+        rule=rule,
+        history=history,
+    )
 
 
 def _rank(args: argparse.Namespace) -> int:
     from il_ros.rewards import checkpoint
 
     reward = checkpoint.load(args.reward)
-    found = sorted(_rated(args, reward), key=lambda rated: rated.total, reverse=not args.worst)
+    if args.first is not None and args.first < 1:
+        raise ValueError(f"--first is {args.first}; it must be 1 or more")
+    found = sorted(_rated(args, reward), key=lambda rated: rated.total, reverse=not args.worst)[: args.first]
+    if args.folders:
+        for rated in found:
+            say(str(args.data / rated.episode.name))
+        return 0
     rows = [
         (
             rated.episode.name,
@@ -228,6 +273,30 @@ def _rank(args: argparse.Namespace) -> int:
     say(f"\nreward {reward.version} ({reward.family}), {counted(len(found), 'episode')}")
     if _judges(reward) and (marked := [each for each in found if each.episode.outcome != "unmarked"]):
         say(f"verdicts met: {_judged(marked)}")
+    return 0
+
+
+def _mark(args: argparse.Namespace) -> int:
+    from il_ros.records.outcomes import UNMARKED
+    from il_ros.rewards import checkpoint
+    from il_ros.training.rewards.marking import mark, verdict_of
+
+    reward, rows, kept = checkpoint.load(args.reward), [], 0
+    for rated in _rated(args, reward):
+        verdict = verdict_of(reward, rated, args.sure)
+        try:
+            mark(args.data / rated.episode.name, verdict, reward.version)
+        except ValueError:
+            kept += 1
+            continue
+        rows.append((rated.episode.name, verdict.outcome, f"{verdict.probability:.2f}"))
+    say(table(("episode", "verdict", "p of success"), rows, right=("p of success",)))
+    unsure = sum(row[1] == UNMARKED for row in rows)
+    say(
+        f"\nreward {reward.version}: {counted(len(rows) - unsure, 'episode')} marked, {unsure} left unmarked, "
+        f"{kept} marked by a person or without a description"
+    )
+    say(f"next: il-ros train {args.data} --outcome success")
     return 0
 
 

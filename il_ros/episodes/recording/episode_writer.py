@@ -125,15 +125,17 @@ class EpisodeWriter:
         self._closing.set()
         self._wake.set()
 
-    def relabel(self, outcome: str, now_ns: int | None) -> None:
-        """Set the outcome, before the end (at `now_ns`) or after it (None).
+    def relabel(self, outcome: str, now_ns: int | None, by: str = "") -> None:
+        """Set the outcome, before the end (at `now_ns`) or after it (None); `by`: as of `EpisodeInfo.outcome_by`.
 
         Raises LayoutError on an unknown outcome, OSError.
         """
         with self._saving:
             when_ns = self.info.succeeded_ns if self.info.succeeded_ns is not None else now_ns
             succeeded_ns = when_ns if outcome == SUCCESS else None
-            self.info = dataclasses.replace(self.info, outcome=outcome, succeeded_ns=succeeded_ns)
+            self.info = dataclasses.replace(
+                self.info, outcome=outcome, outcome_by=by, succeeded_ns=succeeded_ns
+            )
             if self.done.is_set():
                 self.info.save(self.folder)
 

@@ -32,6 +32,8 @@ from il_ros.episodes.recording.options import Label, RecordedStream, RecordOptio
 from il_ros.episodes.recording.pre_roll import PreRoll
 from il_ros.episodes.recording.stream import Stream
 from il_ros.episodes.recording.watch import StreamWatch
+from il_ros.records.outcomes import SUCCESS, UNMARKED
+from il_ros.records.rating import Rating
 
 
 class RecordError(RuntimeError):
@@ -168,8 +170,10 @@ class EpisodeRecorder:
         self._add_event("fault" if writer.failure or fault else "ended", writer, f"ended: {reason}")
         return writer.info.name
 
-    def mark(self, outcome: str) -> str:
+    def mark(self, outcome: str, by: str = "") -> str:
         """Set the outcome of the running or else the last episode; return the episode's name.
+
+        `by`: the model that gave it; "": a person or a program.
 
         Raises RecordError when there is none or it can't be saved.
         """
@@ -180,10 +184,24 @@ class EpisodeRecorder:
                 f"{writer.info.name} is discarded and can't be marked; this restores it: {undo}"
             )
         try:
-            writer.relabel(outcome, self._clock.now_ns() if writer is self._writer else None)
+            writer.relabel(outcome, self._clock.now_ns() if writer is self._writer else None, by)
         except (OSError, layout.LayoutError) as error:
             raise RecordError(f"{writer.info.name} not marked: {error}") from error
         return writer.info.name
+
+    def end_as_judged(self, rating: Rating) -> bool:
+        """End the running episode as a success if a model is sure of it; return whether it ends.
+
+        A person's verdict stays: an episode that has one is ended by the person.
+        """
+        running = self._writer
+        if not rating.ends or running is None or rating.episode != running.info.name:
+            return False
+        if running.info.outcome != UNMARKED:
+            return False
+        self.mark(SUCCESS, by=rating.words())
+        self.stop(f"success by model {rating.words()}")
+        return True
 
     def discard(self, reason: str = "") -> str:
         """Discard the running episode, which ends it, or else the last one; return the episode's name.

@@ -27,6 +27,8 @@ from il_ros.records.labelling import EXPERT, POLICY
 
 TIMED_OUT = ("hold", "resume", "stop")
 TAKEOVERS = ("anytime", "asked")
+SOURCES = ("policy", "progress")
+"""What may request the expert: the policy's uncertainty, and a model that sees no progress (node `judge`)."""
 STATES = ("driving", "helped", "waiting", "stopped")
 """Of a gate; of several groups, the status says the last of theirs."""
 
@@ -42,7 +44,8 @@ class GatedOptions:
     `takeover`: a human may take over at 'anytime' by proposing; an expert that always proposes drives only
     when 'asked', until the uncertainty is low again. `least_s`: shortest time of policy control between a
     hand-back and the next request, and shortest time of control of a requested expert. `per_hour`, `at_once`,
-    `warm_up_s`: see `thresholds.AttentionBudget`.
+    `warm_up_s`: see `thresholds.AttentionBudget`. `sources`: which of SOURCES request, with spaces between.
+    `stalled`: time without progress, in units of the longest in a success, above which `progress` does.
     Raises ValueError on an invalid option.
     """
 
@@ -55,6 +58,8 @@ class GatedOptions:
     at_once: int = 3
     warm_up_s: float = 10.0
     least_s: float = 0.5
+    sources: str = SOURCES[0]
+    stalled: float = 1.5
 
     def __post_init__(self) -> None:
         for name, allowed in (("timed_out", TIMED_OUT), ("takeover", TAKEOVERS)):
@@ -65,6 +70,13 @@ class GatedOptions:
                 "ask >= 0, 0 <= release <= 1, timeout_s > 0 and least_s >= 0 are needed, not "
                 f"ask {self.ask}, release {self.release}, timeout_s {self.timeout_s}, least_s {self.least_s}"
             )
+        unknown = [name for name in self.sources.split() if name not in SOURCES]
+        if unknown or not self.sources.split():
+            raise ValueError(
+                f"sources is '{self.sources}'; it must be one or more of {', '.join(SOURCES)}, with spaces between"
+            )
+        if not self.stalled > 0:
+            raise ValueError(f"stalled is {self.stalled}; it must be above 0")
         self.budget(rate_hz=1.0)
 
     def budget(self, rate_hz: float, attention: AttentionHistory | None = None) -> AttentionBudget:
@@ -114,7 +126,9 @@ class Gate:
         self.uncertainty: float | None = None
         self._free_ns = -1
         """The stamp from which the driver may change again."""
-        self._uncertain = False
+        self._doubted = self._failing = False
+        """Whether the policy's uncertainty is high, and whether there is no progress."""
+        self._why = ""
         self._armed = True
         """False after an answered request, until the uncertainty has been low once: no new request before."""
         self._broken_off = False
@@ -131,6 +145,17 @@ class Gate:
         """Return the number of requests that the budget allows now."""
         return self._budget.left(now_ns)
 
+    @property
+    def _uncertain(self) -> bool:
+        return self._doubted or self._failing
+
+    def expect(self, stalled: float | None, why: str) -> None:
+        """Compare the time without progress with `GatedOptions.stalled`; None: unknown. `why`: that time in words."""
+        most = self._options.stalled
+        trigger = UncertaintyTrigger(most, self._options.release * most)
+        self._failing, self._why = trigger.fires(stalled, self._failing), why
+        self._armed = self._armed or not self._uncertain
+
     def observe(self, uncertainty: float | None) -> None:
         """Compare the policy's newest uncertainty with the threshold."""
         self.uncertainty = uncertainty
@@ -139,7 +164,8 @@ class Gate:
         ask = self.threshold
         if ask is not None:
             trigger = UncertaintyTrigger(ask, self._options.release * ask)
-            self._uncertain = trigger.fires(uncertainty, self._uncertain)
+            wanted = SOURCES[0] in self._options.sources.split()
+            self._doubted = wanted and trigger.fires(uncertainty, self._doubted)
             self._armed = self._armed or not self._uncertain
 
     def choose(self, inputs: ArbitrationInput) -> Arbitration:
@@ -155,7 +181,7 @@ class Gate:
     def restart(self) -> None:
         """Start a new episode: the policy drives and an open request is dropped."""
         self._drive(armed=True, free_ns=-1)
-        self._uncertain = False
+        self._doubted = self._failing = False
 
     def _request_or_yield(self, inputs: ArbitrationInput) -> None:
         if self._options.takeover == "anytime" and not _expert(inputs):
@@ -164,7 +190,8 @@ class Gate:
             self._start_help(inputs.stamp_ns)
         elif self._may_request(inputs.stamp_ns):
             self._requests.make(inputs.stamp_ns, self._budget)
-            self._ask(inputs.stamp_ns, f"uncertainty {self.uncertainty:.3g} above {self.threshold:.3g}")
+            doubt = f"uncertainty {self.uncertainty:.3g} above {self.threshold:.3g}" if self._doubted else ""
+            self._ask(inputs.stamp_ns, doubt or self._why)
             self.state = "waiting"
 
     def _may_request(self, stamp_ns: int) -> bool:

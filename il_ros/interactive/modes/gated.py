@@ -7,10 +7,14 @@ from typing import Any
 from il_ros.control.supervisor.arbitration import Arbitration, ArbitrationInput, Request
 from il_ros.core.specs import WHOLE
 from il_ros.interactive.modes.authority import InteractiveMode
-from il_ros.interactive.modes.gate import STATES, Gate, GatedOptions, Requests
+from il_ros.interactive.modes.gate import SOURCES, STATES, Gate, GatedOptions, Requests
 from il_ros.interactive.modes.memory import ModeMemory
+from il_ros.interactive.modes.thresholds import S
 from il_ros.records.labelling import POLICY
 from il_ros.records.proposal import Proposal
+
+FRESH_S = 1.0
+"""How long a rating of the progress counts: a judge that falls silent neither requests nor holds the robot."""
 
 
 class Gated(InteractiveMode):
@@ -32,6 +36,8 @@ class Gated(InteractiveMode):
         self._by_group: dict[str, Gate] = {}
         """The gates of the groups, while the policy gives an uncertainty for each."""
         self._version = ""
+        self._expected_ns: int | None = None
+        """The tick of the newest rating of the progress."""
 
     @property
     def request(self) -> Request | None:
@@ -73,8 +79,20 @@ class Gated(InteractiveMode):
         if not self._by_group:
             self._robot.observe(proposal.uncertainty)
 
+    def expect(self, stalled: float | None, why: str, stamp_ns: int) -> None:
+        """Process a rating of the progress at a tick, if that is among the sources; see `Gate.expect`.
+
+        It is of the whole robot: with gates of the groups, each of them asks. A rating counts for FRESH_S.
+        """
+        if SOURCES[1] in self._options.sources.split():
+            self._expected_ns = stamp_ns if stalled is not None else None
+            for gate in (self._robot, *self._by_group.values()):
+                gate.expect(stalled, why)
+
     def choose(self, inputs: ArbitrationInput) -> Arbitration:
         """Make the due state transitions, and return the source that gets authority over the group."""
+        if self._expected_ns is not None and inputs.stamp_ns - self._expected_ns > FRESH_S * S:
+            self.expect(None, "", inputs.stamp_ns)
         gate = self._by_group.get(inputs.group)
         if gate is None:
             return self._robot.choose(inputs)

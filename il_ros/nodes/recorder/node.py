@@ -3,6 +3,7 @@
 Lifecycle: configure reads the contract, activate subscribes (the pre-roll begins), deactivate ends a running
 episode. Services (Trigger): `~/start ~/stop ~/discard ~/mark_success ~/mark_failure`; discard and the marks
 apply to the running episode, else to the last one. `~/status` (String, JSON, latched) reports the state.
+With `judge_topic`, an episode of whose success a model is sure ends as one; ~/mark_failure then takes that back.
 `il_ros.episodes.recording.record` does the recording.
 """
 
@@ -34,6 +35,7 @@ from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import value
 from il_ros.nodes.runtime.publishers import OtherPublishers, publisher_names
 from il_ros.nodes.runtime.qos import LATCHED
+from il_ros.records import rating
 from il_ros.records.outcomes import OUTCOMES
 
 POLL_S = 0.05  # how soon a full disk or the duration limit ends an episode
@@ -55,6 +57,7 @@ class Recorder(managed.ManagedNode):
         self._recorder: EpisodeRecorder | None = None
         self._streams: RecorderStreams | None = None
         self._timer: Any = None
+        self._ratings: Any = None
         self._fault: tuple[float, str] | None = None
         self._published_s = 0.0
         self._last: dict[str, Any] = {}
@@ -103,6 +106,8 @@ class Recorder(managed.ManagedNode):
             raise managed.Refusal(str(error)) from error
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(POLL_S, self._poll, clock=steady)
+        if topic := value(self, "judge_topic"):
+            self._ratings = self.create_subscription(String, topic, self._on_rating, 10)
         self._publish_status()
 
     def deactivate(self) -> None:
@@ -111,12 +116,14 @@ class Recorder(managed.ManagedNode):
             self._streams.close()
         if self._timer is not None:
             self.destroy_timer(self._timer)
+        if self._ratings is not None:
+            self.destroy_subscription(self._ratings)
         if self._recorder is not None:
             try:
                 self._recorder.close()
             finally:
                 self._poll()
-        self._streams = self._timer = self._recorder = None
+        self._streams = self._timer = self._recorder = self._ratings = None
         self._publish_status()
 
     def cleanup(self) -> None:
@@ -190,6 +197,13 @@ class Recorder(managed.ManagedNode):
                 self._publish_status()
         return SetParametersResult(successful=True)
 
+    def _on_rating(self, message: String) -> None:
+        """End the running episode if a model is sure that it is a success."""
+        said = rating.from_json(message.data)
+        if self._recorder is not None and self._recorder.end_as_judged(said):
+            self._poll()
+            self._publish_status()
+
     def _poll(self) -> None:
         if self._recorder is None:
             return
@@ -220,6 +234,7 @@ class Recorder(managed.ManagedNode):
             self._last = {
                 "episode": info.name,
                 "outcome": info.outcome,
+                "outcome_by": info.outcome_by,
                 "complete": info.complete,
                 "grade": info.grade.level if info.grade else None,
                 "reasons": list(info.grade.reasons) if info.grade else [],
@@ -233,7 +248,11 @@ class Recorder(managed.ManagedNode):
         writer = recorder.writer if recorder else None
         last = recorder.last if recorder else None
         if self._last and last and last.info.name == self._last["episode"]:
-            self._last |= {"outcome": last.info.outcome, "discarded": last.discarded}
+            self._last |= {
+                "outcome": last.info.outcome,
+                "outcome_by": last.info.outcome_by,
+                "discarded": last.discarded,
+            }
         status = {
             "state": "recording" if writer else "idle" if recorder else self.state,
             "episode": writer.info.name if writer else None,

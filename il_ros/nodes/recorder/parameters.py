@@ -61,6 +61,12 @@ def declare_all(node: Node) -> None:
         "",
         "cameras to record beside the contract's, for pictures: names separated by spaces",
     )
+    fixed(
+        "judge_topic",
+        "",
+        "ratings of the node judge, such as judge/rating: recorded, and an episode of whose success it is sure ends as "
+        "one; empty: none",
+    )
     fixed("marks_topic", "session/marks", "moments marked for labelling; empty: not recorded")
     fixed(
         "state_topic",
@@ -182,7 +188,11 @@ def wanted(node: Node, contract: Contract) -> list[Wanted]:
         ]
     specs += [
         RecordedStream(resolve(topic), kind)
-        for topic, kind in ((value(node, "marks_topic"), STRING), (value(node, "state_topic"), ARRAY))
+        for topic, kind in (
+            (value(node, "marks_topic"), STRING),
+            (value(node, "judge_topic"), STRING),
+            (value(node, "state_topic"), ARRAY),
+        )
         if topic
     ]
     specs += [RecordedStream(resolve(topic), IMAGE) for topic in value(node, "camera_topics").split()]

@@ -115,7 +115,7 @@ class Proposer:
         self._names, self._period_ns = contract.action_names, contract.period_ns
         needed = contract.observations if observations is None else observations
         self._synchroniser = Synchroniser(needed, partial(publisher_names, node), optional)
-        self._frozen = FrozenCameras(needed, _frozen_s(node))
+        self._frozen = FrozenCameras(needed, frozen_limit_s(node))
         self._observed = self._synchroniser.topics
         self._ticks, self._stamps = Ticks(contract.period_ns), TriggerStamps()
         self._trigger = contract.trigger if value(node, "tick") == "contract" else None
@@ -317,7 +317,8 @@ class Proposer:
             logger.error(shown(message), throttle_duration_sec=WARN_EVERY_S)
 
 
-def _frozen_s(node: Node) -> float:
+def frozen_limit_s(node: Node) -> float:
+    """Return the time after which a camera counts as frozen (s), see `declare_tick`; 0: no check."""
     given: float = value(node, "frozen_s")
     if given >= 0:
         return given

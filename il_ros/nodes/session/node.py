@@ -34,7 +34,7 @@ from il_ros.nodes.session.instruction import InstructionPublisher
 from il_ros.nodes.session.parameters import declare_session
 from il_ros.nodes.session.services import Services
 from il_ros.nodes.teleop.consoles import CONFIRM_S, ConsoleLink
-from il_ros.records import proposal, statuses
+from il_ros.records import proposal, rating, statuses
 from il_ros.records.decision import from_json
 from il_ros.session import keys, takes
 from il_ros.session.notice import Notice, NoticeKind
@@ -43,12 +43,14 @@ from il_ros.session.state import (
     SessionEnd,
     SessionState,
     after_decision,
+    after_rating,
     after_task,
     training_words,
 )
 from il_ros.session.takes import Takes
 from il_ros.session.user_commands import (
     INSTRUCTION,
+    REST,
     STOP,
     URGENT,
     Call,
@@ -175,6 +177,8 @@ class Session(managed.PlainNode):
             for name in ("success", "failed"):
                 receive = functools.partial(self._on_task, name)
                 self.create_subscription(Bool, f"task/{name}", receive, LATCHED)
+        if topic := value(self, "judge_topic"):
+            self.create_subscription(String, topic, self._on_rating, DEEP)
         if self._options.moments:
             self.create_subscription(JointTrajectory, "expert/proposal", self._on_driving, DEEP, raw=True)
         if self._person is not None:
@@ -235,6 +239,15 @@ class Session(managed.PlainNode):
     def _on_task(self, name: str, message: Bool) -> None:
         self.state = after_task(self.state, **{name: message.data})
         self._notice_end()
+
+    def _on_rating(self, message: String) -> None:
+        """Show how likely the success is there; a model that is sure of it ends the episode, and the robot rests."""
+        said = rating.from_json(message.data)
+        self.state = after_rating(self.state, said)
+        ending = said.ends and said.episode == self.state.recording != self._ended_for
+        if ending and not self.busy:
+            self._ended_for = self.state.recording
+            self.command(REST)
 
     def _on_proposal(self, source: str, raw: bytes) -> None:
         assert self._person is not None

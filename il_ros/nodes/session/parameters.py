@@ -98,6 +98,10 @@ def declare_session(node: Node) -> SessionSetup:
     instructions = declare(
         node, "instructions", [], "what may be said to do, in words; key i says the next one", read_only=True
     )
+    declare(
+        node, "judge_topic", "", "ratings of the node judge: shown, and the robot comes to rest where the recorder "
+        "ends an episode by them; empty: none", read_only=True,
+    )  # fmt: skip
     declare_contract(node)
     try:
         buttons = keys.Buttons.parse(lines)

@@ -116,6 +116,14 @@ def declare_modes(node: Node) -> tuple[str, ...]:
         node, "gated.takeover", gated.takeover, "when a proposing expert takes over: anytime (a person with "
         "a deadman), or only when asked (an expert that always proposes)", choices=TAKEOVERS,
     )  # fmt: skip
+    declare(
+        node, "gated.sources", gated.sources, "what requests the expert: policy (its uncertainty), progress (the node "
+        "judge sees none, see judge_topic), or both with a space between",
+    )  # fmt: skip
+    declare(
+        node, "gated.stalled", gated.stalled, "time without progress, in units of the longest in a success, above "
+        "which progress requests the expert", minimum=0.001,
+    )  # fmt: skip
     return (
         "mode",
         *(f"dagger.{name}" for name in ("beta", "unit", "segment", "seed", "round", "queried")),

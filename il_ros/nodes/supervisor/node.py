@@ -31,6 +31,7 @@ from il_ros.core import codecs, messages
 from il_ros.core.actions import command_difference
 from il_ros.core.contract import Contract
 from il_ros.core.tables import shown
+from il_ros.interactive.modes.gated import Gated
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.nodes.runtime import managed
@@ -45,7 +46,7 @@ from il_ros.nodes.supervisor.modes import ModeParameters, RequestAnnouncer
 from il_ros.nodes.supervisor.parameters import declare_supervision, options, sources, workspace
 from il_ros.nodes.supervisor.plots import PlotTopics
 from il_ros.nodes.supervisor.report import SupervisorReport
-from il_ros.records import proposal
+from il_ros.records import proposal, rating
 from il_ros.records.decision import Decision, sent_alone, to_json
 
 STRING = "std_msgs/msg/String"
@@ -128,6 +129,9 @@ class DaggerSupervisor(managed.ManagedNode):
         self._closing.append(RawSubscriptions(self, supervision.measurements, self._on_measurement).close)
         for source in supervision.proposal_buffer.sources:
             self._closing.append(self._subscribe_proposals(source.name, source.topic))
+        if topic := value(self, "judge_topic"):
+            ratings = self.create_subscription(String, topic, self._on_rating, QoSProfile(depth=5))
+            self._closing.append(partial(self.destroy_subscription, ratings))
         period_s = self._contract.period_ns / 1e9
         for seconds, callback in (
             (max(0.002, period_s / LOOKS_PER_PERIOD), self._on_timer),
@@ -215,6 +219,11 @@ class DaggerSupervisor(managed.ManagedNode):
         else:
             self._send(decision)
             self._report.add_latency(started_ns, time.perf_counter_ns())
+
+    def _on_rating(self, message: String) -> None:
+        mode, said = self._supervision.mode, rating.from_json(message.data)
+        if isinstance(mode, Gated):
+            mode.expect(said.stalled, said.why, said.stamp_ns)
 
     def _on_measurement(self, topic: str, raw: bytes, arrival_ns: int) -> None:
         if self._commands:

@@ -90,6 +90,9 @@ def declare_supervision(node: Node) -> None:
         "spaces, such as expert",
     )  # fmt: skip
     settled(
+        "judge_topic", "", "ratings of the node judge, such as judge/rating, for gated.sources; empty: none"
+    )
+    settled(
         "hold_at_start", False, "hold the measured state before the first proposal, instead of "
         "sending nothing",
     )  # fmt: skip

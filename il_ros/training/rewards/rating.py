@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.action_form import ActionForm
-from il_ros.policies.protocol import Transition, Window
+from il_ros.policies.protocol import Transition
 from il_ros.rewards.checkpoint import LoadedReward
-from il_ros.rewards.frames import FrameSettings
+from il_ros.rewards.frames import FrameModel, FrameSettings
 from il_ros.rewards.success import SuccessSettings
 from il_ros.rewards.watch import Hold
 from il_ros.training.batches import Batches
-from il_ros.training.samples import Samples, samples
+from il_ros.training.rewards.verdicts import seen
+from il_ros.training.samples import samples
 
 _ROWS = 256
 
@@ -47,12 +48,25 @@ def rate(reward: LoadedReward, episode: EpisodeArrays) -> Rated:
     A success model rates each tick; other models rate the step that follows it, and so not the last tick of a run.
     """
     time_s = (episode.ticks_ns - episode.ticks_ns[0]) / 1e9
-    if isinstance(reward.settings, SuccessSettings):
-        seen = np.concatenate(list(_rewards(reward, episode, of_ticks=True)))
-        return Rated(episode, time_s, seen, fired_s(seen, time_s, episode.period_ns / 1e9, reward.settings))
     continues = _continues(episode)
-    found = np.concatenate(list(_rewards(reward, episode, of_ticks=False)))
-    return Rated(episode, time_s[continues], found[continues])
+    if not isinstance(reward.settings, FrameSettings):
+        found = np.concatenate(list(_of_steps(reward, episode)))
+        return Rated(episode, time_s[continues], found[continues])
+    share = shares(reward, episode)
+    if isinstance(reward.settings, SuccessSettings):
+        return Rated(episode, time_s, share, fired_s(share, time_s, episode.period_ns / 1e9, reward.settings))
+    return Rated(episode, time_s[continues], np.diff(share, append=0.0)[continues])
+
+
+def shares(reward: LoadedReward, episode: EpisodeArrays) -> Vector:
+    """Return what a success or progress model says of each tick (N,), 0 to 1; raises ValueError as `samples`."""
+    settings, network = reward.settings, reward.network
+    assert isinstance(settings, FrameSettings)
+    assert isinstance(network, FrameModel)
+    some = seen([episode], reward.inputs, settings, settings.history(reward.contract))
+    batches = Batches(some, reward.inputs, reward.normaliser, "cpu")
+    found = [network.share(batch.observation).numpy().astype(float) for batch in batches.in_order(_ROWS)]
+    return np.concatenate(found)
 
 
 def fired_s(probability: Vector, time_s: Vector, period_s: float, settings: SuccessSettings) -> float | None:
@@ -71,26 +85,15 @@ def _continues(episode: EpisodeArrays) -> NDArray[np.bool_]:
     return found
 
 
-def _rewards(reward: LoadedReward, episode: EpisodeArrays, *, of_ticks: bool) -> Iterator[Vector]:
-    """Yield the rewards of all steps; with `of_ticks` each tick is taken for what its step led to."""
-    reads_actions = not isinstance(reward.settings, FrameSettings)
-    size = len(reward.normaliser.actions.centre)
-    form = ActionForm.of_size(reward.contract, size) if reads_actions else None
-    some = samples([episode], reward.inputs, 1, form=form)
-    if not reads_actions:
-        some = _without_actions(some)
-    batches = Batches(some, reward.inputs, reward.normaliser, "cpu", follows=not of_ticks)
+def _of_steps(reward: LoadedReward, episode: EpisodeArrays) -> Iterator[Vector]:
+    """Yield the rewards of all steps."""
+    form = ActionForm.of_size(reward.contract, len(reward.normaliser.actions.centre))
+    batches = Batches(
+        samples([episode], reward.inputs, 1, form=form), reward.inputs, reward.normaliser, "cpu", follows=True
+    )
     for batch in batches.in_order(_ROWS):
         assert batch.action is not None
+        assert batch.following is not None
         no = torch.zeros(len(batch), dtype=torch.bool)
-        following: Window = batch.observation if batch.following is None else batch.following
-        action = batch.action[:, 0].clamp(-1, 1)
-        yield (
-            reward.network.reward(Transition(batch.observation, action, following, no, no))
-            .numpy()
-            .astype(float)
-        )
-
-
-def _without_actions(some: Samples) -> Samples:
-    return replace(some, actions=np.zeros((len(some), 1, 1)), weights=np.ones((len(some), 1, 1), np.float32))
+        step = Transition(batch.observation, batch.action[:, 0].clamp(-1, 1), batch.following, no, no)
+        yield reward.network.reward(step).detach().numpy().astype(float)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser, fit_shown, fit_state, noise_floors
 from il_ros.rewards import checkpoint
 from il_ros.rewards.checkpoint import LoadedReward
-from il_ros.rewards.frames import FrameSettings
+from il_ros.rewards.frames import FrameModel, FrameSettings
 from il_ros.rewards.progress import ProgressSettings
 from il_ros.rewards.registry import inputs_of, make_reward
 from il_ros.rewards.success import SuccessSettings
@@ -23,11 +24,14 @@ from il_ros.training import curves
 from il_ros.training.batches import Batches
 from il_ros.training.loop import EpochMetrics, TrainingLoop
 from il_ros.training.recipe import Training
+from il_ros.training.rewards.calibration import calibrated
 from il_ros.training.rewards.rating import Rated, rate
-from il_ros.training.rewards.verdicts import labelled, require_verdicts
+from il_ros.training.rewards.verdicts import epoch_of, folds, labelled, require_verdicts
 from il_ros.training.run import package_version, torch_settings
 
-TRAINING = Training(epochs=15, batch_size=32, shift_px=2, state_noise=0.05, weight_decay=1e-4)
+TRAINING = Training(
+    epochs=40, batch_size=32, learning_rate=3e-3, shift_px=6, state_noise=0.05, weight_decay=1e-4
+)
 """The settings of a training, unless they are changed."""
 FAMILIES: dict[str, type[FrameSettings]] = {"success": SuccessSettings, "progress": ProgressSettings}
 """The families that are learnt from episodes alone, with their settings."""
@@ -60,8 +64,8 @@ def train(
     require_verdicts(dataset.train, settings)
     if out.exists():
         atomic.require_only(out, (*checkpoint.FILES, curves.TABLE, curves.PICTURE))
-    inputs = inputs_of(dataset.contract, settings)
-    some = labelled(dataset.train, inputs, settings)
+    inputs, history = inputs_of(dataset.contract, settings), settings.history(dataset.contract)
+    some = labelled(dataset.train, inputs, settings, history)
     floors = noise_floors(some.features, inputs.units)
     normaliser = Normaliser(
         fit_state(some.features, inputs.groups, floors),
@@ -69,25 +73,46 @@ def train(
         dict.fromkeys((spec.key for spec in inputs.images), PIXELS),
         fit_shown(some.features, floors, training.input_margin),
     )
-    with torch_settings(training.threads):
+
+    def made(chosen: FrameSettings, seed: int) -> LoadedReward:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(training.seed)
-            network = make_reward(family, settings, dataset.contract, normaliser)
-        loop = TrainingLoop(network, training)
-        for metrics in loop.epochs(Batches(some, inputs, normaliser, "cpu"), None, time.monotonic):
-            on_epoch(metrics)
-        network.load_state_dict(loop.best_weights())
-        reward = LoadedReward(dataset.contract, family, settings, network, normaliser, version)
+            torch.manual_seed(seed)
+            network = make_reward(family, chosen, dataset.contract, normaliser)
+        return LoadedReward(dataset.contract, family, chosen, network, normaliser, version)
+
+    members: list[LoadedReward] = []
+    told: list[EpochMetrics] = []
+    left = folds(dataset.train, settings, training.seed)
+    with torch_settings(training.threads):
+        for member, without in enumerate(left):
+            shown = [episode for place, episode in enumerate(dataset.train) if place not in without]
+            some = labelled(shown, inputs, settings, history)
+            seed = training.seed + member
+            one = made(replace(settings, members=1), seed)
+            loop = TrainingLoop(one.network, replace(training, seed=seed))
+            batches = Batches(some, inputs, normaliser, "cpu", epoch_of(some, settings))
+            for metrics in loop.epochs(batches, None, time.monotonic):
+                on_epoch(metrics)
+            one.network.load_state_dict(loop.best_weights())
+            one.network.eval()
+            members.append(one)
+            told = told or list(loop.curves)
+        reward = made(calibrated(settings, members, dataset.train, left), training.seed)
+        network = reward.network
+        assert isinstance(network, FrameModel)
+        network.put([cast(FrameModel, one.network) for one in members])
         held_out = tuple(rate(reward, episode) for episode in dataset.validation)
-    metrics_kept = {
-        "data": {
-            part: [episode.name for episode in getattr(dataset, part)] for part in ("train", "validation")
+    kept = replace(
+        reward,
+        metrics={
+            "data": {
+                part: [episode.name for episode in getattr(dataset, part)] for part in ("train", "validation")
+            },
+            "tasks": sorted({episode.task for episode in dataset.train if episode.task}),
+            "frames": len(some),
+            "train_loss": told[-1].train_loss,
+            "il_ros": package_version(),
         },
-        "tasks": sorted({episode.task for episode in dataset.train if episode.task}),
-        "frames": len(some),
-        "train_loss": loop.curves[-1].train_loss,
-        "il_ros": package_version(),
-    }
-    kept = LoadedReward(dataset.contract, family, settings, network, normaliser, version, metrics_kept)
+    )
     checkpoint.save(out, kept)
-    return RewardOutcome(checkpoint.load(out), tuple(loop.curves), held_out)
+    return RewardOutcome(checkpoint.load(out), tuple(told), held_out)

@@ -58,6 +58,42 @@ def test_high_uncertainty_stops_the_policy_and_requests_the_expert():
     assert sequence.at(0.1, GONE) == "policy"
 
 
+def test_an_episode_without_progress_requests_the_expert_until_there_is_some():
+    sequence = Sequence(sources="progress", stalled=2.0, release=0.5)
+    assert sequence.at(9.0) == "policy"  # the policy's uncertainty is not among the sources
+    sequence.mode.expect(2.0, "no progress for 4.0 s", 2 * S)
+    assert sequence.at(0.1) == "policy"  # above 2, not at it
+    sequence.mode.expect(2.1, "no progress for 4.2 s", 3 * S)
+    assert sequence.at(0.1) == NOBODY
+    assert sequence.reason == "waiting for the expert: no progress for 4.2 s"
+    sequence.mode.expect(1.1, "", 4 * S)  # above half of it
+    assert sequence.at(0.1, THERE) == "expert"
+    sequence.mode.expect(0.0, "", 5 * S)
+    assert sequence.at(0.1, GONE) == "policy"
+
+
+def test_ratings_of_a_judge_that_fell_silent_count_no_more():
+    sequence = Sequence(sources="policy progress")
+    sequence.tick = 1
+    sequence.mode.expect(5.0, "no progress", 2 * S)
+    assert sequence.at(0.1) == NOBODY
+    assert sequence.at(0.1) == NOBODY  # one second later
+    assert sequence.at(0.1) == "policy"
+    assert sequence.at(1.1) == NOBODY  # the other source still requests
+    assert sequence.reason == "waiting for the expert: uncertainty 1.1 above 1"
+
+
+def test_without_the_source_progress_ratings_request_nothing():
+    sequence = Sequence()
+    sequence.mode.expect(5.0, "no progress", S)
+    assert sequence.at(0.1) == "policy"
+    for sources in ("", "progess", "policy,progress"):
+        with pytest.raises(
+            ValueError, match="it must be one or more of policy, progress, with spaces between"
+        ):
+            GatedOptions(sources=sources)
+
+
 def test_uncertainty_below_the_lower_threshold_withdraws_the_request():
     sequence = Sequence()
     assert [sequence.at(uncertainty) for uncertainty in (1.1, 0.9, 0.6, 0.4)] == [NOBODY] * 3 + ["policy"]

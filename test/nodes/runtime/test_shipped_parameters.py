@@ -8,6 +8,7 @@ import yaml
 from il_ros.core import share
 from il_ros.nodes.action_client.node import ActionClientNode
 from il_ros.nodes.conductor.node import Conductor
+from il_ros.nodes.judge.node import JudgeNode
 from il_ros.nodes.policy_server.node import PolicyServer
 from il_ros.nodes.recorder.node import Recorder
 from il_ros.nodes.session.node import Session
@@ -42,6 +43,7 @@ def flat(values, before=""):
         ("action_client", ActionClientNode, ()),
         ("conductor", Conductor, ()),
         ("dagger_supervisor", DaggerSupervisor, ("contract",)),
+        ("judge", JudgeNode, ()),
         ("policy_server", PolicyServer, ("candidates",)),
         ("recorder", Recorder, ()),
         ("scripted_expert", ScriptedExpert, ("contract", "task")),

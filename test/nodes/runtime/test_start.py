@@ -46,7 +46,7 @@ def test_a_file_of_ones_own_launch_file_is_checked_for_the_node_as_it_is_named(t
 def test_an_unknown_executable_is_refused_with_the_known_ones():
     ran = start("recoder")
     assert ran.returncode == 2
-    assert "conductor, dagger_supervisor, playback, policy_server, recorder" in ran.stderr
+    assert "conductor, dagger_supervisor, judge, playback, policy_server, recorder" in ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ def models(judged, tmp_path_factory):
 def test_the_progress_of_a_success_is_the_share_of_time_until_it_is_shown(judged):
     settings = ProgressSettings(shown_s=0.2)
     inputs = inputs_of(judged[1].contract, settings)
-    found = labelled([episode("failure", 9), episode("success", 7), episode("unmarked", 5)], inputs, settings)
+    found = labelled(
+        [episode("failure", 9), episode("success", 7), episode("unmarked", 5)], inputs, settings, 1
+    )
     np.testing.assert_allclose(found.actions[:, 0, 0], [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0])
     assert found.features[:, 0].tolist() == [0, 1, 2, 3, 4, 5, 6]  # only the success is learnt from
 
@@ -73,10 +75,11 @@ def test_the_rewards_of_steps_add_up_to_the_progress(models):
     assert model.family == "progress"
     network = model.network
     places = torch.linspace(-1, 1, 9)
-    windows = [Window(places[part, None, None]) for part in (slice(0, 8), slice(1, 9))]
+    seen = places[:, None, None].repeat(1, 2, 1)  # (9, 2, 1): at rest
+    windows = [Window(seen[part]) for part in (slice(0, 8), slice(1, 9))]
     no = torch.zeros(8, dtype=torch.bool)
     gained = network.reward(Transition(windows[0], torch.zeros(8, 1), windows[1], no, no))
-    share = network.share(Window(places[:, None, None]))
+    share = network.share(Window(seen))
     assert float(gained.sum()) == pytest.approx(float(share[-1] - share[0]), abs=1e-6)
     absorbed = network.reward(Transition(windows[0], torch.zeros(8, 1), windows[1], no, ~no))
     assert absorbed.abs().max() == 0
@@ -141,11 +144,15 @@ def test_each_own_step_is_given_what_the_model_says(models, judged):
     _, model = models
     world, _ = world_with(model, judged[1], ends=False)
     world.begin(3)
-    start = world._observation["observation"].copy()
-    total = sum(world.step(np.array([-1.0, 1.0], np.float32))[0].earned for _ in range(5))
-    places = np.array([start, world._observation["observation"]])
-    scaled = torch.from_numpy(model.normaliser.inputs(places).astype(np.float32))[:, None]
-    before, after = model.network.share(Window(scaled)).tolist()
+    seen, total = [world._observation["observation"].copy()], 0.0
+    for _ in range(5):
+        total += world.step(np.array([-1.0, 1.0], np.float32))[0].earned
+        seen.append(world._observation["observation"].copy())
+    places = np.array(seen)
+    scaled = torch.from_numpy(model.normaliser.inputs(places).astype(np.float32))
+    # 10 Hz, before_s 0.25: two ticks before, or as long ago as the episode began
+    windows = torch.stack([scaled[[0, 0]], scaled[[3, 5]]])
+    before, after = model.network.share(Window(windows)).tolist()
     assert total == pytest.approx(after - before, abs=1e-5)
 
 

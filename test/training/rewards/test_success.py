@@ -9,6 +9,7 @@ import torch
 
 from il_ros.cli.main import main as il_ros
 from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.layout import load_info
 from il_ros.policies.protocol import Transition, Window
 from il_ros.rewards import checkpoint
 from il_ros.rewards.registry import inputs_of
@@ -35,7 +36,8 @@ def contract(tmp_path_factory):
 
 def test_the_end_of_a_success_shows_it_and_what_is_long_before_does_not(contract):
     inputs = inputs_of(contract, SuccessSettings())
-    found = labelled([episode("success"), episode("failure"), episode("unmarked")], inputs, SuccessSettings())
+    some = [episode("success"), episode("failure"), episode("unmarked")]
+    found = labelled(some, inputs, SuccessSettings(), 1)
     ticks, label = found.features[:, 0], found.actions[:, 0, 0]
     success = slice(0, int(np.flatnonzero(np.diff(ticks) < 0)[0]) + 1)
     # 10 Hz: the last 0.4 s are ticks 55 to 59; 0.6 s before them, 49 to 54, have no label; from 3 s before the end on,
@@ -45,8 +47,7 @@ def test_the_end_of_a_success_shows_it_and_what_is_long_before_does_not(contract
     failure = ticks[success.stop :]
     assert failure.tolist() == [*range(0, 29, 4), *range(29, 60)]
     assert label[success.stop :].max() == 0
-    weights = found.weights[:, 0, 0]
-    assert weights[label == 1].sum() == pytest.approx(weights[label == 0].sum(), rel=1e-5)
+    assert found.weights.min() == found.weights.max() == 1
 
 
 def test_too_few_verdicts_are_refused_with_what_is_missing():
@@ -71,7 +72,7 @@ def test_a_success_is_seen_when_the_probability_was_high_for_long_enough():
 def test_the_reward_of_a_step_is_the_success_of_what_it_leads_to_and_0_in_the_absorbing_state(contract):
     with torch.random.fork_rng(devices=[]):
         spec = type("Spec", (), {"inputs": inputs_of(contract, SuccessSettings())})
-        model = SuccessModel(SuccessSettings(hidden=(4,)), spec)
+        model = SuccessModel(SuccessSettings(hidden=(4,), before_s=0.0, members=1), spec)
     windows = [Window(torch.tensor([[[value]], [[value]]])) for value in (0.0, 2.0)]
     flags = torch.tensor([True, False]), torch.tensor([False, True])
     found = model.reward(Transition(windows[0], torch.zeros(2, 2), windows[1], *flags))
@@ -103,7 +104,7 @@ def quick_model(data, out):
     return train(data, settings, replace(TRAINING, epochs=60, learning_rate=0.01, validation=0.0), out)
 
 
-def test_a_model_of_twelve_verdicts_judges_episodes_it_has_not_seen(judged, tmp_path):
+def test_a_model_of_twelve_verdicts_judges_episodes_it_has_not_seen(judged, tmp_path, capsys):
     _, data = judged
     model = quick_model(data, tmp_path / "reward").reward
     new = line_env.dataset(tmp_path / "new", count=5, seed=5, verdict=near_the_middle)
@@ -113,6 +114,40 @@ def test_a_model_of_twelve_verdicts_judges_episodes_it_has_not_seen(judged, tmp_
     for each in (*new.train, *away.train):
         found = rate(model, each)
         assert (found.fired_s is not None) == (each.outcome == "success"), each.outcome
+    folders = [tmp_path / "nobody" / f"episode_00000{number}" for number in (1, 2, 3, 4)]
+    line_env.dataset(tmp_path / "nobody", count=2, seed=5)
+    line_env.dataset(tmp_path / "nobody", count=2, seed=6, expert=lambda place: int(place >= 0))
+    shutil.copytree(next((tmp_path / "new").glob("episode_*")), tmp_path / "nobody" / "episode_000009")
+    marking = ("reward", "mark", tmp_path / "nobody", "--reward", tmp_path / "reward")
+    status, out, err = run(
+        capsys, *marking, "--sure", 0.99
+    )  # six verdicts of each kind make nothing so certain
+    assert status == 0, err
+    assert "0 episodes marked, 4 left unmarked, 1 marked by a person" in out
+    status, out, err = run(capsys, *marking, "--sure", 0.55)
+    assert status == 0, err
+    infos = [load_info(folder) for folder in folders]
+    assert [info.outcome for info in infos] == ["success"] * 2 + ["failure"] * 2
+    assert all(info.outcome_by.startswith(f"{model.version}, p = ") for info in infos)
+    # a person's verdict stays, and only that is learnt from
+    assert load_info(tmp_path / "nobody" / "episode_000009").outcome_by == ""
+    status, out, err = run(capsys, "reward", "train", tmp_path / "nobody", "--out", tmp_path / "second")
+    assert status == 2
+    assert "a model gave its outcome, success, and no person" in out
+    assert "there is 1 episode with the verdict success" in err
+    status, out, _ = run(
+        capsys,
+        "reward",
+        "rank",
+        tmp_path / "nobody",
+        "--reward",
+        tmp_path / "reward",
+        "--worst",
+        "--first",
+        2,
+        "--folders",
+    )
+    assert {line.strip() for line in out.splitlines()} == {str(folder) for folder in folders[2:]}
     again = checkpoint.load(tmp_path / "reward", data.contract)
     assert np.array_equal(rate(again, new.train[0]).reward, rate(model, new.train[0]).reward)
 
