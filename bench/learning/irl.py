@@ -7,7 +7,8 @@ the value is a share of (expert - uniform).
 `drive`: the same demonstrations, in N corridors, are cloned with the shipped recipe, and give a reward, which is
 optimised on the maps of `--corridors` corridors that nobody showed; a path follower drives the result in the simulator.
 The clone steers by its laser scan. The reward's policy is given the map and the robot's pose.
-`--plot FILE` draws the reward and the paths of the first corridor.
+`--plot FILE` draws the reward and the paths of the first corridor, `--save FOLDER` keeps the first seed's reward as a
+reward model (il-ros reward rank and plot).
 """
 
 import argparse
@@ -32,6 +33,7 @@ from il_ros.irl.grid import Grid
 from il_ros.irl.heat_map import draw_heat_maps
 from il_ros.irl.maximum_entropy import Problem, fit, objective
 from il_ros.irl.path_follower import PathFollower
+from il_ros.irl.reward_models import clearance_reward
 from il_ros.irl.rewards import LinearReward, NetworkReward
 from il_ros.irl.soft_control import (
     best_policy,
@@ -43,6 +45,7 @@ from il_ros.irl.soft_control import (
     visits,
 )
 from il_ros.records.trials import success_interval
+from il_ros.rewards import checkpoint
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
@@ -174,7 +177,8 @@ def planned(watched, reward, seed):
     return done.success, seen, wanted_m, driven_m
 
 
-def drive(shown, seeds, corridors, plot):
+def drive(shown, args):
+    seeds, corridors, plot = args.seeds, args.corridors, args.plot
     task, own, recipe = make_task("drive"), contract_of("drive", ()), recipes.load("ensemble", [])
     watched, runs = Watched(task, own), []
     for seed in tqdm(range(seeds), desc=f"drive, {shown} shown", leave=False, disable=None):
@@ -200,6 +204,9 @@ def drive(shown, seeds, corridors, plot):
         print(json.dumps(runs[-1]), file=sys.stderr)
         if plot and not seed:
             draw(plot, watched, reward, HELD_OUT_SEED)
+        if args.save and not seed:
+            names = [f"start {start}" for start in starts]
+            checkpoint.save(args.save / f"v{shown}", clearance_reward(own, reward, episodes=names))
     total = corridors * len(runs)
     sums = {name: sum(run[f"{name}_successes"] for run in runs) for name in ("reward", "clone")}
     return {
@@ -241,6 +248,7 @@ def main():
     )
     parser.add_argument("--corridors", type=int, default=40, help="held-out corridors of each seed")
     parser.add_argument("--plot", default="", help="picture of the first held-out corridor (.png, .svg)")
+    parser.add_argument("--save", type=Path, help="folder of the reward models, one for each row")
     args = parser.parse_args()
     grids = [
         gridworld(seed) for seed in tqdm(range(args.seeds), desc="gridworlds", leave=False, disable=None)
@@ -248,7 +256,7 @@ def main():
     for row in grids:
         print(json.dumps(row), file=sys.stderr)
     shown = [int(part) for part in args.shown.split(",") if part]
-    rows = [drive(count, args.seeds, args.corridors, args.plot) for count in shown]
+    rows = [drive(count, args) for count in shown]
     print(json.dumps({"bench": "irl", "gridworlds": grids, "drive": rows}))
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from il_ros.core import contract, share
 from il_ros.irl.corridor_map import CorridorMap
@@ -9,7 +10,9 @@ from il_ros.irl.demonstrations import demonstrated
 from il_ros.irl.heat_map import draw_heat_maps
 from il_ros.irl.maximum_entropy import Problem, fit
 from il_ros.irl.path_follower import MAX_TURN_RAD_S, PathFollower
+from il_ros.irl.reward_models import clearance_reward
 from il_ros.irl.soft_control import best_policy
+from il_ros.policies.protocol import Transition, Window
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
 from il_ros.sim.tasks.corridor import Corridor, Place
@@ -82,6 +85,15 @@ def test_pure_pursuit_turns_towards_the_path():
         PathFollower(np.zeros(2))
 
 
+def return_by_scan(reward, driven):
+    """Return the return of a roll-out by its laser scans and commands alone, without a map."""
+    scans = torch.from_numpy(driven.observations["scan"]).float()[:, None]
+    commands = torch.from_numpy(reward.normaliser.actions.normalise(driven.actions)).float()
+    no = torch.zeros(len(scans) - 1, dtype=torch.bool)
+    steps = Transition(Window(scans[:-1]), commands[:-1], Window(scans[1:]), no, no)
+    return float(reward.network.reward(steps).sum())
+
+
 def test_a_reward_of_one_demonstration_leads_the_robot_through_a_corridor_that_was_not_shown(tmp_path):
     task, own = make_task("drive"), contract.load(share.path("config", "contracts", "drive.yaml"))
     expert, path_m = make_expert("drive"), []
@@ -90,12 +102,14 @@ def test_a_reward_of_one_demonstration_leads_the_robot_through_a_corridor_that_w
         path_m.append(task.scene.position_m[:2].copy())
         return expert.act(observation)
 
-    assert rollout(task, shown, own, 0, hold_s=0.5).success
+    driven = rollout(task, shown, own, 0, hold_s=0.5)
+    assert driven.success
     seen = CorridorMap(task.corridor)
-    reward = fit(
-        [Problem(seen.mdp(), seen.features, demonstrated(seen.mdp(), [seen.episode(np.array(path_m))]))]
-    )
+    states, moves = seen.episode(np.array([*path_m, task.scene.position_m[:2]]))
+    reward = fit([Problem(seen.mdp(), seen.features, demonstrated(seen.mdp(), [(states, moves)]))])
     assert reward.parameters[0] < -1.0  # moves cost
+    by_scan = return_by_scan(clearance_reward(own, reward), driven)
+    assert by_scan == pytest.approx(reward.reward(seen.features)[states[:-1], moves].sum(), rel=0.3)
     task.reset(1)
     other = CorridorMap(task.corridor)
     follower = PathFollower(other.path_m(best_policy(other.mdp(), reward.reward(other.features))))

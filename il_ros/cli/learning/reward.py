@@ -14,10 +14,12 @@ from il_ros.core.tables import counted, grouped, percent, say, seconds, table, w
 
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import Dataset
+    from il_ros.episodes.arrays.episode import EpisodeArrays
     from il_ros.rewards.checkpoint import LoadedReward
     from il_ros.rewards.frames import FrameSettings
     from il_ros.training.loop import EpochMetrics
     from il_ros.training.recipe import Training
+    from il_ros.training.rewards.plots import Chart
     from il_ros.training.rewards.rating import Rated
 
 _EXAMPLES = """\
@@ -332,6 +334,23 @@ def _plot(args: argparse.Namespace) -> int:
         pictures = stills(open_bag(folder), look(folder).info, STILLS)
     except VideoError:  # without cameras, there is the curve alone
         pictures = []
-    plots.draw(output, rated, pictures, f"{folder.name}: reward {reward.version} ({reward.family})")
+    title = f"{folder.name}: reward {reward.version} ({reward.family})"
+    plots.draw(output, rated, pictures, title, _chart(reward, episode))
     say(f"return {rated.total:.4g}, verdict {episode.outcome}; written: {output}")
     return 0
+
+
+def _chart(reward: LoadedReward, episode: EpisodeArrays) -> Chart | None:
+    """Return the map of a reward of cells with the episode's way; None of other rewards."""
+    import numpy as np
+
+    from il_ros.irl.reward_models import heat_of
+    from il_ros.rewards.cells import CellReward
+    from il_ros.rewards.watch import window_of
+    from il_ros.training.rewards.plots import Chart
+
+    if not isinstance(reward.network, CellReward):
+        return None
+    windows = (window_of(reward, episode.observation(row)) for row in range(len(episode)))
+    way = np.array([reward.network.cells(window)[0].numpy() for window in windows])
+    return Chart(heat_of(reward), way)

@@ -23,6 +23,8 @@ ENTRY_POINTS = {
         "airl": "il_ros.rewards.adversarial:AIRL",
         "success": "il_ros.rewards.success:SUCCESS",
         "progress": "il_ros.rewards.progress:PROGRESS",
+        "cells": "il_ros.rewards.cells:CELLS",
+        "clearance": "il_ros.rewards.clearance:CLEARANCE",
     },
     "il_ros.codecs": {
         "sensor_msgs/msg/JointState": "il_ros.core.codecs.joints:JointStateCodec",

@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from il_ros.core.plot_style import BAD, GOOD, POLICY, QUIET, STYLE, save
+from il_ros.core.plot_style import BAD, EXPERT, GOOD, POLICY, QUIET, STYLE, save
+from il_ros.core.specs import Vector
 from il_ros.episodes.video import Still
 from il_ros.records.outcomes import FAILURE, SUCCESS
 from il_ros.training.rewards.rating import Rated
 
 
-def draw(path: Path, rated: Rated, stills: Sequence[Still], title: str) -> None:
-    """Write a PNG: pictures in time order, and below them the reward, its sum, and where a success was seen."""
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """`heat` (H, W): the rewards of a map's cells, NaN where nothing can be. `way` (N, 2): rows and columns."""
+
+    heat: Vector
+    way: NDArray[np.int64]
+
+
+def draw(path: Path, rated: Rated, stills: Sequence[Still], title: str, chart: Chart | None = None) -> None:
+    """Write a PNG: pictures in time order, or a map; below, the reward, its sum, and where a success was seen."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9, 4.6 if stills else 3), layout="constrained")
-        outer = figure.add_gridspec(2 if stills else 1, 1, height_ratios=[1.2, 1.6] if stills else None)
-        if stills:
+        above = [] if chart is None and not stills else [1.2 if chart is None else 2.4]
+        figure = Figure(figsize=(9, 3 + 1.4 * sum(above)), layout="constrained")
+        outer = figure.add_gridspec(1 + len(above), 1, height_ratios=[*above, 1.6])
+        if chart is not None:
+            axes = figure.add_subplot(outer[0])
+            axes.imshow(chart.heat, origin="lower", cmap="viridis", interpolation="nearest")
+            axes.plot(chart.way[:, 1], chart.way[:, 0], color=EXPERT, linewidth=1.2)
+            axes.set(xticks=(), yticks=())
+            axes.grid(visible=False)
+            figure.colorbar(axes.images[0], ax=axes, shrink=0.8)
+        elif stills:
             row = outer[0].subgridspec(1, len(stills))
             for place, still in enumerate(stills):
                 axes = figure.add_subplot(row[place])
