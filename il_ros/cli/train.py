@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from il_ros.cli.learning import racing
-from il_ros.cli.learning.train_report import BarReporter, JsonReporter, Reporter
+from il_ros.cli.learning.train_report import BarReporter, JsonReporter, QuietReporter, Reporter
 from il_ros.cli.long_runs import lower_priority, stop_signals
 from il_ros.core.tables import say, worded
 from il_ros.records.outcomes import OUTCOMES
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.policies.runner import LoadedPolicy
     from il_ros.training.loop import EpochMetrics
+    from il_ros.training.processes import Processes
     from il_ros.training.recipe import Recipe
     from il_ros.training.run import Outcome
 
@@ -31,6 +33,7 @@ examples:
   il-ros train episodes --out checkpoint/v1           the folder that deploy and dagger use
   il-ros train episodes --out trained --set epochs=50 --set policy.hidden=[64,64]
   il-ros train episodes --out trained --resume        after Ctrl-C
+  torchrun --nproc-per-node 2 -m il_ros train episodes      on two GPUs (docs/policies.md)
   il-ros train episodes --recipe gail                 with own steps in the environment that was shown (docs/rewards.md)
 """
 
@@ -140,41 +143,68 @@ def run(args: argparse.Namespace) -> int:
         return 2
     if own_steps:
         from il_ros.cli.learning import own_steps as training
+        from il_ros.training.processes import name_of_this
 
+        if name_of_this():
+            say(
+                f"il-ros train: {name_of_this()}a recipe with own steps trains in one process, without torchrun",
+                file=sys.stderr,
+            )
+            return 2
         return training.carry_out(plan, args.environment, args.expert, for_programs=args.progress == "json")
     return carry_out(plan, JsonReporter() if args.progress == "json" else BarReporter(plan))
 
 
 def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
-    """Train by a plan; return the exit status of `il-ros train`."""
+    """Train by a plan; return the exit status of `il-ros train`.
+
+    Of several processes that torchrun started, the first one prints; each prints its own errors.
+    """
     if plan.background:
         lower_priority()
     from il_ros.episodes.arrays.dataset import DatasetError
-    from il_ros.policies.versions import claimed
-    from il_ros.training import transfer
     from il_ros.training.loop import TrainingError
-    from il_ros.training.trainer.opening import opened, require_free
+    from il_ros.training.processes import LostProcessError, joined, name_of_this
 
     try:
-        require_free(plan)
-        with claimed(plan.out):
-            dataset, recipe = opened(plan, reporter.reading)
-            if plan.race:
-                recipe = racing.raced(plan, dataset, reporter)
-            warm = (plan.warm_epochs, plan.warm_s)
-            start, recipe, refusal = transfer.begin(plan.start, dataset, recipe, *warm)
-            notes = _notes(dataset, recipe, start)
-            reporter.start(dataset, recipe, start.version if start else "", refusal, notes)
-            with stop_signals() as stopped:
-                outcome = _train(plan, dataset, recipe, start, reporter, stopped)
-    except TrainingError as error:
-        say(f"il-ros train: {worded(error)}", file=sys.stderr)
+        with joined() as processes:
+            shown = reporter if processes.first else QuietReporter()
+            outcome = _carried_out(plan, shown, processes)
+    except (TrainingError, LostProcessError) as error:
+        say(f"il-ros train: {name_of_this()}{worded(error)}", file=sys.stderr)
         return 1
     except (DatasetError, ValueError, OSError) as error:
-        say(f"il-ros train: {worded(error)}", file=sys.stderr)
+        say(f"il-ros train: {name_of_this()}{worded(error)}", file=sys.stderr)
         return 2
-    reporter.done(outcome)
+    shown.done(outcome)
     return 0 if outcome.finished else 130
+
+
+def _carried_out(plan: TrainingPlan, reporter: Reporter, processes: Processes) -> Outcome:
+    """Train by a plan; raises what `carry_out` prints."""
+    from il_ros.policies.versions import claimed
+    from il_ros.training import transfer
+    from il_ros.training.trainer.opening import opened, require_free
+
+    if plan.race and not processes.alone:
+        raise ValueError(
+            "--race has no meaning for several processes: run it alone, and give them its --recipe"
+        )
+    if processes.first:
+        require_free(plan)
+    with claimed(plan.out) if processes.first else nullcontext():
+        with processes.one_at_first():
+            dataset, recipe = opened(plan, reporter.reading)
+        if plan.race:
+            recipe = racing.raced(plan, dataset, reporter)
+        warm = (plan.warm_epochs, plan.warm_s)
+        start, recipe, refusal = transfer.begin(plan.start, dataset, recipe, *warm)
+        notes = _notes(dataset, recipe, start)
+        if not processes.alone:
+            notes.append(f"{processes.part.of} processes train together, each on a part of every batch")
+        reporter.start(dataset, recipe, start.version if start else "", refusal, notes)
+        with stop_signals() as stopped:
+            return _train(plan, dataset, recipe, start, reporter, stopped, processes)
 
 
 def plan_of(args: argparse.Namespace) -> TrainingPlan:
@@ -248,6 +278,7 @@ def _train(
     start: LoadedPolicy | None,
     reporter: Reporter,
     stopped: Callable[[], bool],
+    processes: Processes,
 ) -> Outcome:
     from il_ros.policies.versions import named_by
     from il_ros.training.run import train
@@ -265,4 +296,5 @@ def _train(
         start=start,
         on_warning=reporter.warning,
         on_epoch=on_epoch,
+        processes=processes,
     )

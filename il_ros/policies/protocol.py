@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from il_ros.core.contract import Contract
 from il_ros.core.settings import at_least, one_of
 from il_ros.core.specs import Vector
+from il_ros.policies.networks import together
 from il_ros.policies.normaliser import ACTION_SCALES, Normaliser
 from il_ros.records.labelling import BY_MODE, Rule
 
@@ -369,18 +370,24 @@ def continued(chunk: Tensor, previous: Tensor | None) -> Tensor:
 
 def noise(shape: Sequence[int], rng: torch.Generator, device: torch.device | str) -> Tensor:
     """Return normal noise drawn from `rng`, which may be on another device; float32."""
-    return torch.randn(tuple(shape), generator=rng, device=rng.device).to(device)
+    made = together.drawn(lambda size: torch.randn(size, generator=rng, device=rng.device), shape, rng)
+    return made.to(device)
 
 
 def uniform(shape: Sequence[int], rng: torch.Generator, device: torch.device | str) -> Tensor:
     """Return uniform numbers in [0, 1) drawn from `rng`, which may be on another device; float32."""
-    return torch.rand(tuple(shape), generator=rng, device=rng.device).to(device)
+    made = together.drawn(lambda size: torch.rand(size, generator=rng, device=rng.device), shape, rng)
+    return made.to(device)
 
 
 def weighted_mean(errors: Tensor, weight: Tensor | None) -> Tensor:
-    """Return the mean () of errors (B, H, A) with weight (B, H, G), see `Batch`; None: all are 1."""
+    """Return the mean () of errors (B, H, A) with weight (B, H, G), see `Batch`; None: all are 1.
+
+    Of several processes, see `il_ros.policies.networks.together`.
+    """
     if weight is None:
-        return errors.mean()
+        return together.mean(errors)
+    total = together.averaged(weight.sum())
     if weight.shape[2] == 1:
-        return (errors.mean(dim=2) * weight[..., 0]).sum() / weight.sum()
-    return (errors * weight).sum() / weight.sum()
+        return (errors.mean(dim=2) * weight[..., 0]).sum() / total
+    return (errors * weight).sum() / total

@@ -56,7 +56,7 @@ class SessionState:
     (0: the session labels none). `taken_ns`: stamp from which the expert drives. `started_ns`: stamp of the episode's
     first decision. `warned`: the recorder's warnings about the running episode. `disk_h`: hours until the recorder's
     disk is full, at the present rate. `success_share`: how likely the success is there, by a model; None: none says
-    it. `learns`: policy and trainer run beside; otherwise demonstrations are recorded. `instruction`: what is said to do.
+    it. `learns`: policy and trainer run beside; otherwise demonstrations are recorded. `instruction`: the present one.
     """
 
     expert: str = YOU

@@ -16,10 +16,13 @@ from torch import Tensor
 from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.camera_frames import read_ahead
 from il_ros.policies.features import Inputs
+from il_ros.policies.networks.together import BatchPart
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import Batch, Window
 from il_ros.policies.vocabulary import Vocabulary
 from il_ros.training.samples import Frames, Samples
+
+WHOLE = BatchPart()
 
 
 @dataclass(frozen=True)
@@ -103,22 +106,36 @@ class Batches:
         """Whether the samples have images."""
         return bool(self._images)
 
+    def sizes(self, most: int) -> list[int]:
+        """Return the sizes of the batches of an epoch: as few as batches of at most `most` samples allow.
+
+        They differ by one sample at most. A small remainder would otherwise get a whole optimiser step: 8 of 1,800
+        samples as much as each 256 others.
+        """
+        count = max(1, math.ceil(self.per_epoch / most))
+        small, larger = divmod(self.per_epoch, count)
+        return [small + 1] * larger + [small] * (count - larger)
+
     def shuffled(
-        self, size: int, rng: torch.Generator, progress: Callable[[], float] = lambda: 1.0
+        self,
+        size: int,
+        rng: torch.Generator,
+        progress: Callable[[], float] = lambda: 1.0,
+        part: BatchPart = WHOLE,
     ) -> Iterator[Batch]:
-        """Return the batches of one epoch: as few as batches of at most `size` samples allow, of equal size.
+        """Return the batches of one epoch, of the `sizes` for at most `size` samples, or a part of each batch.
 
         `progress` is called for each batch, when it is made, and returns its `Batch.progress`.
-        Sizes differ by one sample at most. A small remainder would otherwise get a whole optimiser step:
-        8 of 1,800 samples as much as each 256 others.
         """
         if self._replay is None:
             order = torch.randperm(len(self), generator=rng).to(self._device)
         else:
             order = self._replay.order(rng).to(self._device)
-        count = max(1, math.ceil(len(order) / size))
-        small, larger = divmod(len(order), count)
-        return self._cut([small + 1] * larger + [small] * (count - larger), order, progress)
+        sizes = self.sizes(size)
+        if part != WHOLE:
+            own = [batch[part.rows(len(batch))] for batch in torch.split(order, sizes)]
+            order, sizes = torch.cat(own), [len(batch) for batch in own]
+        return self._cut(sizes, order, progress)
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Return the batches in sample order, for validation."""

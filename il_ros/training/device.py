@@ -14,15 +14,28 @@ def check(name: str) -> None:
         raise ValueError(f"device is '{name}'; it must be auto, cpu, cuda, cuda:1 (the second GPU) or mps")
 
 
-def device_of(name: str, *, images: bool) -> tuple[str, str]:
+def device_of(name: str, *, images: bool, place: tuple[int, int] = (0, 1)) -> tuple[str, str]:
     """Return the device for a training, and for `auto` why it is the CPU although a GPU would be used ("": it is not).
 
     `auto` is the GPU for policies with `images`, where there is one. Without cameras it is the CPU: the networks
-    are small, and their gradient is written out for it.
-    Raises ValueError, with the reason, when the named device does not exist.
+    are small, and their gradient is written out for it. `place`: this process's number among those of this machine that
+    train together, and their count; each has a GPU of its own.
+    Raises ValueError, with the reason, when the named device does not exist, or is one for several processes.
     """
     check(name)
     missing = _missing(name if name != AUTO else "cuda")
+    number, count = place
+    if count > 1 and not missing and (name == "cuda" or (name == AUTO and images)):
+        if missing := _missing(f"cuda:{number}"):
+            raise ValueError(
+                f"device: {count} processes of this training run on this machine: {missing}; start as many processes "
+                "as there are GPUs, or set device to cpu"
+            )
+        return f"cuda:{number}", ""
+    if count > 1 and name not in (AUTO, "cpu"):
+        raise ValueError(
+            f"device is '{name}' for {count} processes of this machine; 'cuda' gives each its GPU, 'cpu' none"
+        )
     if name != AUTO:
         if missing:
             raise ValueError(

@@ -2,7 +2,8 @@
 
 On a CPU, with one thread, training is deterministic bit by bit. A run that is saved between two epochs and
 resumed gives the same result as an uninterrupted one. What a loss draws comes from the loop's generator, which is
-saved; torch's global generator, which dropout uses, is seeded for each epoch and left as it was.
+saved; torch's global generator, which dropout uses, is seeded for each epoch and left as it was, differently in each
+of several processes.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import torch
 from torch import Tensor
 
 from il_ros.core.strict_yaml import brief
+from il_ros.core.tables import counted
+from il_ros.policies.networks.together import PartialGenerator
 from il_ros.policies.protocol import Model
 from il_ros.training.augmentation.draws import augmented, changes
 from il_ros.training.batches import Batches
 from il_ros.training.optimiser.adam import AdamW
 from il_ros.training.optimiser.flat import FlatParameters
 from il_ros.training.optimiser.gradients import Gradient, gradient_of
+from il_ros.training.processes import ALONE, Processes
 from il_ros.training.recipe import Training
 
 VALIDATION_BATCH = 1024
@@ -52,14 +56,15 @@ class EpochMetrics:
 class TrainingLoop:
     """A network in training. `curves`: the metrics per epoch; `best` (P,) and `best_buffers`: what to keep.
 
-    With `ema`, what is validated and kept is the moving average of the weights.
+    With `ema`, what is validated and kept is the moving average of the weights. `processes`: those that train the same
+    network, each with a part of every batch; all have the same `curves` and weights.
     """
 
-    def __init__(self, network: Model, training: Training) -> None:
-        self.network, self.training = network, training
+    def __init__(self, network: Model, training: Training, processes: Processes = ALONE) -> None:
+        self.network, self.training, self.processes = network, training, processes
         self.flat = FlatParameters(network, network.parameter_groups())
         self.optimiser = AdamW(self.flat, training.weight_decay)
-        self.rng = torch.Generator().manual_seed(training.seed)
+        self.rng = processes.generator(training.seed)
         self.curves: list[EpochMetrics] = []
         self.average = self.flat.values.clone() if training.ema else None
         self.best = self.flat.values.clone()
@@ -93,15 +98,25 @@ class TrainingLoop:
         """Train until `finished`, yielding the metrics of each epoch; `clock` returns seconds.
 
         An epoch ends early, after at least one step, when the time limit is reached.
-        Raises TrainingError if the loss is not finite.
+        Raises TrainingError if the loss is not finite, or the batches are too small for the number of processes.
         """
+        least, processes = min(train.sizes(self.training.batch_size)), self.processes
+        if least < processes.part.of:
+            raise TrainingError(
+                f"{processes.part.of} processes cannot share a batch of {counted(least, 'frame')}: start fewer, or set "
+                "a larger batch_size"
+            )
         gradient = gradient_of(self.network, self.flat, train.example())
+        for values in (self.flat.values, *self.flat.buffers().values()):
+            processes.take_over_(values)
         before_s = self.curves[-1].seconds if self.curves else 0.0
         started_s = clock()
         while not self.finished:
-            seed = self.training.seed + 1_000_003 * len(self.curves)
+            seed = self.training.seed + 1_000_003 * len(self.curves) + 7_919 * processes.part.rank
             with _seeded(seed, self.flat.values.device):
-                metrics = self._epoch(gradient, train, validation, lambda: before_s + clock() - started_s)
+                metrics = self._epoch(
+                    gradient, train, validation, lambda: processes.of_first(before_s + clock() - started_s)
+                )
             self._record(metrics, validation is not None)
             yield self.curves[-1]
 
@@ -122,24 +137,35 @@ class TrainingLoop:
                 spent = self._spent(elapsed_s())
             return progress(training, step, steps_per_epoch * training.epochs, spent)
 
-        for batch in train.shuffled(training.batch_size, self.rng, done):
+        processes = self.processes
+        batches = train.shuffled(training.batch_size, self.rng, done, processes.part)
+        for count, batch in zip(train.sizes(training.batch_size), batches, strict=True):
             if spent >= 1 and seen:
                 break
+            if isinstance(self.rng, PartialGenerator):
+                self.rng.begin(processes.part, count)
             rate = learning_rate(training, step, batch.progress)
             if changing:
                 batch = augmented(batch, training, self.rng, train.optional)
-            loss = gradient(batch, self.rng)
+            with processes.sharing():
+                loss = gradient(batch, self.rng)
+            processes.average_(self.flat.gradient)
             if training.gradient_clip:
                 self.flat.gradient[None].renorm_(2, 0, training.gradient_clip)
             self.optimiser.step(rate)
             if self.average is not None:
                 self.average.lerp_(self.flat.values, 1 - min(training.ema, (1 + step) / (10 + step)))
-            count = len(batch)
+            if not processes.alone:  # those that a family counts over the whole batch are equal already
+                for buffer in self.flat.buffers().values():
+                    if buffer.is_floating_point():
+                        processes.average_(buffer)
             total.add_(loss.total, alpha=count)
             for name, part in loss.parts.items():
                 parts[name] = parts.get(name, 0.0) + part * count
             seen += count
             step += 1
+        for each in (total, *parts.values()):
+            processes.average_(each)
         train_loss = total.item() / seen
         if not math.isfinite(train_loss):
             raise TrainingError(
@@ -147,7 +173,9 @@ class TrainingLoop:
                 f"({training.learning_rate:g}) or set gradient_clip"
             )
         due = epoch % training.validate_every == 0 or epoch == training.epochs or spent >= 1
-        validation_loss = self._validated(validation) if validation is not None and due else math.nan
+        validation_loss = math.nan
+        if validation is not None and due:
+            validation_loss = processes.of_first(self._validated(validation) if processes.first else math.nan)
         means = {name: part.item() / seen for name, part in parts.items()}
         return EpochMetrics(epoch, step, train_loss, validation_loss, rate, elapsed_s(), False, means)
 

@@ -50,6 +50,7 @@ from il_ros.training.augmentation.mirror import mirrored_too
 from il_ros.training.batches import Batches
 from il_ros.training.device import device_of
 from il_ros.training.loop import EpochMetrics, TrainingLoop
+from il_ros.training.processes import ALONE, Processes
 from il_ros.training.recipe import Recipe
 from il_ros.training.samples import Samples, samples
 from il_ros.training.trainer import warm_start
@@ -86,6 +87,7 @@ def train(
     on_warning: OnWarning = lambda _: None,
     on_epoch: OnEpoch = lambda _: True,
     clock: Callable[[], float] = time.monotonic,
+    processes: Processes = ALONE,
 ) -> Outcome:
     """Train a policy and write it to `out`.
 
@@ -93,13 +95,15 @@ def train(
     compatible (`warm_start.incompatibility`), and keep its normaliser, on which the weights depend; the range
     to which inputs are clipped grows.
     If the recipe's time limit is too short for all frames, only a part of the old frames is replayed.
-    Raises OutputError if `out` holds anything that no training wrote, ValueError on unusable data or a device
-    that does not exist, TrainingError
-    if a run cannot be resumed or its loss is not finite, OSError if `out` cannot be written.
+    `processes`: those that train together; the first one writes, and all stop when `on_epoch` of one says so.
+    Raises OutputError if `out` holds anything that no training wrote, ValueError on unusable data, a device that does
+    not exist, or processes with different data, TrainingError if a run cannot be resumed or its loss is not finite,
+    LostProcessError if another process is gone, OSError if `out` cannot be written.
     """
-    outputs.require_writable(out)  # fail before training, not after
     checkpoint.require_text(dataset.contract)
-    out.mkdir(parents=True, exist_ok=True)
+    if processes.first:
+        outputs.require_writable(out)  # fail before training, not after
+        out.mkdir(parents=True, exist_ok=True)
     inputs = Inputs.for_policy(dataset.contract, recipe.policy)
     interrupted = None
     if resume and (out / CHECKPOINT / checkpoint.CONFIG).exists():
@@ -118,7 +122,7 @@ def train(
         normaliser = extended_normaliser(start, training_samples, inputs, recipe, _names(dataset)["train"])
     if warning := still_warning(normaliser, inputs):
         on_warning(warning)
-    device, _ = device_of(recipe.training.device, images=bool(inputs.images))
+    device, _ = device_of(recipe.training.device, images=bool(inputs.images), place=processes.place)
     training, replay = recipe.training, None
     if start is not None:
         training, replay = warm_start.replayed(shown, start.metrics, training, used)
@@ -141,7 +145,7 @@ def train(
                 fit_uncertainty(untrained, dataset, recipe.training.uncertainty, frames=3)
         if start is not None:
             network.load_state_dict(start.network.state_dict())
-        loop = TrainingLoop(network.to(device), training)
+        loop = TrainingLoop(network.to(device), training, processes)
         identity = {"recipe": recipe.to_plain(), "contract": dataset.contract.hash, "data": _names(dataset)}
         if start is not None:
             identity["start"] = start.version
@@ -149,17 +153,20 @@ def train(
             identity["derived"] = inputs.formulas
         if resume:
             saved.restore(out, loop, identity)
+        processes.require_same({**identity, "episodes": _hashes(dataset), "epochs done": len(loop.curves)})
         written_s = clock()
         stopped = False
         for metrics in loop.epochs(train_batches, validation, clock):
-            stopped = not on_epoch(metrics)
+            stopped = processes.any(not on_epoch(metrics))
             if stopped:
                 break
-            if clock() - written_s > SAVE_EVERY_S:
+            if processes.first and clock() - written_s > SAVE_EVERY_S:
                 unfinished = _policy(loop, dataset, recipe, normaliser, version, start, views, finished=False)
                 _write(out, loop, identity, unfinished)
                 written_s = clock()
         policy = _policy(loop, dataset, recipe, normaliser, version, start, views, finished=not stopped)
+        if not processes.first:
+            return Outcome(policy, out / CHECKPOINT, tuple(loop.curves), not stopped)
         _write(out, loop, identity, policy)
     if loop.curves:
         curves.write_picture(out, loop.curves)
@@ -332,7 +339,7 @@ def _metrics(loop: TrainingLoop, dataset: Dataset, recipe: Recipe) -> dict[str, 
     episodes = (*dataset.train, *dataset.validation)
     return {
         "data": _names(dataset),
-        "hashes": {episode.name: episode.digest for episode in episodes},
+        "hashes": _hashes(dataset),
         "tasks": sorted({episode.task for episode in episodes if episode.task}),
         "frames": sum(len(episode) for episode in episodes),
         "training": recipe.to_plain()["training"],
@@ -363,6 +370,10 @@ def _lineage(policy: LoadedPolicy, recipe: Recipe) -> lineage.Lineage:
         policy.contract.hash,
         datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
+
+
+def _hashes(dataset: Dataset) -> dict[str, str]:
+    return {episode.name: episode.digest for episode in (*dataset.train, *dataset.validation)}
 
 
 def _names(dataset: Dataset) -> dict[str, list[str]]:

@@ -9,6 +9,7 @@ import copy
 import dataclasses
 import pickle
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from il_ros.policies import checkpoint
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families import registry
 from il_ros.policies.features import Inputs
+from il_ros.policies.networks import together
 from il_ros.policies.protocol import Actions, Array, Batch, PolicyError
 from il_ros.policies.runner import LoadedPolicy, proven_numpy_forward, sample
 from il_ros.policies.vocabulary import Vocabulary
@@ -401,6 +403,76 @@ def an_answer_has_the_declared_shape(subject: Subject) -> None:
     assert torch.equal(seen, batch.observation.state), "it edits its input"
 
 
+class Meeting:
+    """Threads in the place of processes: `average` returns the mean of what all of them give."""
+
+    def __init__(self, count: int) -> None:
+        self._barrier, self._given = threading.Barrier(count, timeout=60), dict[int, torch.Tensor]()
+        self._count = count
+
+    def average(self, amount: torch.Tensor) -> torch.Tensor:
+        self._given[threading.get_ident()] = amount
+        self._barrier.wait()
+        mean = sum(each.double() for each in self._given.values()) / self._count
+        self._barrier.wait()  # nobody gives the next amount before all have read
+        return mean.to(amount.dtype if amount.is_floating_point() else torch.float32)
+
+    def break_up(self) -> None:
+        self._barrier.abort()
+
+
+def parts_of_a_batch_teach_what_the_batch_does(subject: Subject) -> None:
+    count, processes = 11, 2
+    whole = Prepared(subject, history=2)
+    batch = whole.batch(count)
+    weight = torch.ones((count, 3, 1))
+    weight[1, 1:], weight[4], weight[9] = 0, 3, 0.5  # the parts have other sums of weights
+    batch = dataclasses.replace(batch, weight=weight, progress=0.3)
+    rng = torch.Generator().manual_seed(5)
+    loss = gradient_of(whole.network, whole.loop.flat, whole.batch(1))(batch, rng)
+    meeting, answers = Meeting(processes), dict[int, Any]()
+
+    def learn(rank: int, gradient: Any) -> None:
+        try:
+            own, part = together.PartialGenerator(), together.BatchPart(rank, processes)
+            own.manual_seed(5)
+            own.begin(part, count)
+            rows = torch.arange(count)[part.rows(count)]
+            following = batch.following and batch.following.rows(rows)
+            mine = Batch(
+                batch.observation.rows(rows),
+                batch.action[rows],
+                batch.weight[rows],
+                following,
+                batch.progress,
+            )
+            answers[rank] = gradient(mine, own).total.clone(), own.get_state()
+        finally:
+            if rank not in answers:
+                meeting.break_up()
+
+    parts = [Prepared(subject, history=2) for _ in range(processes)]
+    gradients = [gradient_of(each.network, each.loop.flat, each.batch(1)) for each in parts]
+    threads = [
+        threading.Thread(target=learn, args=(rank, gradient)) for rank, gradient in enumerate(gradients)
+    ]
+    with together.averaging(meeting.average):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(answers) == processes, "the loss of a part raises an error"
+    mean = sum(total for total, _ in answers.values()) / processes
+    torch.testing.assert_close(mean, loss.total, rtol=1e-4, atol=1e-5)
+    found = sum(each.loop.flat.gradient for each in parts) / processes
+    torch.testing.assert_close(found, whole.loop.flat.gradient, rtol=1e-3, atol=1e-5)
+    for each, (_, state) in zip(parts, (answers[rank] for rank in range(processes)), strict=True):
+        buffers = each.loop.flat.buffers()
+        for name, wanted in whole.loop.flat.buffers().items():
+            torch.testing.assert_close(buffers[name], wanted, rtol=1e-4, atol=1e-6)
+        assert torch.equal(state, rng.get_state()), "the parts draw other random numbers than the batch"
+
+
 CHECKS = (
     an_answer_has_the_declared_shape,
     it_overfits_a_batch,
@@ -408,6 +480,7 @@ CHECKS = (
     a_resumed_training_equals_an_uninterrupted_one,
     what_is_offered_in_numpy_equals_torch,
     the_gradient_that_trains_it_is_autograds,
+    parts_of_a_batch_teach_what_the_batch_does,
     buffers_and_parameters_are_kept,
     a_batch_equals_its_single_rows,
     a_window_live_is_the_window_offline,

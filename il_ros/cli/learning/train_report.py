@@ -118,6 +118,31 @@ class BarReporter:
             next_steps.tell(next_steps.after_training(self._out, outcome.checkpoint, metrics["tasks"]))
 
 
+class QuietReporter:
+    """No output: that of all but the first of several processes."""
+
+    def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
+        """Return the entries."""
+        return entries
+
+    def start(
+        self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str, notes: Sequence[str] = ()
+    ) -> None:
+        """Print nothing."""
+
+    def warning(self, sentence: str) -> None:
+        """Print nothing."""
+
+    def raced(self, sentence: str) -> None:
+        """Print nothing."""
+
+    def epoch(self, point: EpochMetrics) -> None:
+        """Print nothing."""
+
+    def done(self, outcome: Outcome) -> None:
+        """Print nothing."""
+
+
 class JsonReporter:
     """Output for programs: one JSON object per line."""
 

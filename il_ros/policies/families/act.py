@@ -17,6 +17,7 @@ from il_ros.core.settings import at_least
 from il_ros.policies.families.registry import Family
 from il_ros.policies.families.transformer import Block, Transformer, TransformerNetwork
 from il_ros.policies.heads.head import ELEMENTWISE
+from il_ros.policies.networks import together
 from il_ros.policies.protocol import (
     Actions,
     Batch,
@@ -92,7 +93,7 @@ class ActNetwork(TransformerNetwork):
             latent = mean + (0.5 * log_variance).exp() * noise(mean.shape, rng, mean.device)
             each = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(dim=1)
             shown = action.new_ones(count) if batch.weight is None else batch.weight.flatten(1).amax(dim=1)
-            divergence = (each * shown).sum() / shown.sum()
+            divergence = (each * shown).sum() / together.averaged(shown.sum())
         window = self.shortened(batch.observation, rng)
         found = self(window, self.start + self.latent_in(latent)[:, None])
         error = weighted_mean(ELEMENTWISE[self.settings.loss](found, action, reduction="none"), batch.weight)

@@ -22,6 +22,7 @@ from il_ros.policies.families.behaviour_cloning import (
 )
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.head import ELEMENTWISE
+from il_ros.policies.networks import together
 from il_ros.policies.networks.numpy_forward import ensemble_forward
 from il_ros.policies.protocol import (
     Actions,
@@ -71,13 +72,13 @@ class EnsembleHead(nn.Module):
         wanted = target[:, None].expand_as(prediction)
         errors = ELEMENTWISE[self.loss_name](prediction, wanted, reduction="none")  # (B, K, H, A)
         if weight is None:
-            return errors.mean()
+            return together.mean(errors)
         if weight.dim() == 3:
             weight = weight[:, None]
         if weight.shape[3] == 1:
             errors = errors.mean(dim=3, keepdim=True)
         shares = weight.expand_as(errors)
-        return (errors * shares).sum() / shares.sum()
+        return (errors * shares).sum() / together.averaged(shares.sum())
 
     def mode(self, prediction: Tensor) -> Tensor:
         """Return the members' mean chunk (B, H, A)."""
@@ -190,7 +191,7 @@ def bootstrap_counts(target: Tensor, members: int) -> Tensor:
     number = torch.arange(1, members + 1, device=bits.device)
     drawn = _mix_bits(_mix_bits((key[:, None] + number * 97780337) & _MASK))  # (B, K)
     counts = torch.bucketize(drawn.to(torch.float32) / _MASK, _POISSON.to(bits.device)).to(target.dtype)
-    return counts if bool(counts.any()) else torch.ones_like(counts)
+    return counts if bool(together.averaged(counts.sum()) > 0) else torch.ones_like(counts)
 
 
 def _mix_bits(numbers: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from il_ros.core.settings import one_of
 from il_ros.policies.families.behaviour_cloning import camera_encoders, check_widths, with_camera_features
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.head import ELEMENTWISE
+from il_ros.policies.networks import together
 from il_ros.policies.protocol import (
     Actions,
     Batch,
@@ -102,7 +103,7 @@ class InverseNetwork(PolicyModel):
         assert batch.action is not None
         if self.training and not self.spread.any() and batch.following is not None:
             change = batch.following.flat_state - batch.observation.flat_state
-            self.spread.copy_(change.square().mean(dim=0).sqrt().clamp(min=LEAST_SPREAD))
+            self.spread.copy_(together.mean_row(change.square()).sqrt().clamp(min=LEAST_SPREAD))
         found = self(batch.observation, batch.following)
         return Loss(weighted_mean(self.error(found, batch.action, reduction="none"), batch.weight))
 

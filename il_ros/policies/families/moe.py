@@ -28,6 +28,7 @@ from il_ros.policies.families.ensemble import MemberLinear
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.head import ELEMENTWISE
 from il_ros.policies.heads.mixture import drawn_by
+from il_ros.policies.networks import together
 from il_ros.policies.protocol import (
     Actions,
     Batch,
@@ -49,6 +50,7 @@ SELDOM = 0.002
 """Share of the samples up to which an expert counts as unused, and two experts as without a conflict."""
 RESIDUALS = 6.0
 """Mean actions of chunks differ when they are farther apart than this many times the winners' own error (RMS)."""
+_LEAST_COUNT = 1e-3
 _MEMORY = 0.99
 """Decay of the counts per training step."""
 
@@ -139,7 +141,7 @@ class MixtureOfExpertsNetwork(PolicyModel):
         errors = ELEMENTWISE[settings.loss](chunks, wanted, reduction="none")
         weight = action.new_ones((1, 1, 1)) if batch.weight is None else batch.weight
         shares = weight.expand_as(action)  # (B, H, A)
-        total = shares.sum()
+        total = together.averaged(shares.sum())
         each = (errors * shares[:, None]).flatten(2).sum(dim=2)  # (B, K)
         winner = each.detach().argmin(dim=1)
         best = each.gather(1, winner[:, None]).sum() / total
@@ -191,7 +193,10 @@ class MixtureOfExpertsNetwork(PolicyModel):
         whole = (learnt == learnt[:, :1]).flatten(1).all(dim=1)  # (B,)
         mean, shown = chunks.mean(dim=2), action.mean(dim=1)  # (B, K, A), (B, A)
         error = (mean - shown[:, None]).square().mean(dim=2).gather(1, winner[:, None])[:, 0]  # (B,)
-        self.unexplained.lerp_((error * whole).sum() / whole.sum().clamp(min=1), 1 - _MEMORY)
+        squares, chunks_counted = (
+            together.averaged(each.sum()) for each in (error * whole, whole.to(error.dtype))
+        )
+        self.unexplained.lerp_(squares / chunks_counted.clamp(min=_LEAST_COUNT), 1 - _MEMORY)
         least = (RESIDUALS**2 * self.unexplained).clamp(min=self.settings.different**2)
         distance = (mean[:, :, None] - mean[:, None]).square().mean(dim=3)  # (B, K, K)
         likely = log_share.exp() >= LIKELY  # (B, K)
@@ -199,7 +204,7 @@ class MixtureOfExpertsNetwork(PolicyModel):
         wins = likely & whole[:, None] & (won > 0)
         differ = wins[:, :, None] & likely[:, None] & (distance > least)
         for counts, now in ((self.apart, differ), (self.won, won)):
-            counts.lerp_(now.to(counts.dtype).mean(dim=0), 1 - _MEMORY)
+            counts.lerp_(together.mean_row(now.to(counts.dtype)), 1 - _MEMORY)
 
     def _ways(self) -> Tensor:
         """Return which experts each way may use (W, K); all in one way before training."""

@@ -18,6 +18,7 @@ from il_ros.core.specs import CHOICE
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.heads.head import DRAWN, MEAN
 from il_ros.policies.heads.mixture import drawn_by
+from il_ros.policies.networks import together
 from il_ros.policies.protocol import Array, ModelSpec
 
 CATEGORICAL = "categorical"
@@ -117,10 +118,10 @@ class CategoricalHead(nn.Module):
             self.log_shares(prediction).flatten(0, 2), self.classes_of(target).flatten(), reduction="none"
         ).view(*target.shape[:2], -1)  # (B, H, V)
         if weight is None:
-            return errors.mean()
+            return together.mean(errors)
         shares = weight if weight.shape[2] == 1 else weight[..., self.columns]
         shares = shares.expand_as(errors)
-        return (errors * shares).sum() / shares.sum()
+        return (errors * shares).sum() / together.averaged(shares.sum())
 
     def chunk(self, prediction: Tensor, rng: torch.Generator) -> Tensor:
         """Return the chunk (B, H, A) of the most likely classes, of drawn ones, or their mean."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from il_ros.policies.heads.gaussian import LOG_STD
 from il_ros.policies.heads.head import COMPONENT, DRAWN, MEAN, SAMPLE
+from il_ros.policies.networks import together
 from il_ros.policies.protocol import Array, noise, uniform
 
 MIXTURE = "mixture"
@@ -56,7 +57,7 @@ class MixtureHead(nn.Module):
         largest = shares.flatten(1).amax(dim=1)  # (B,)
         relative = shares / largest.clamp(min=1e-12)[:, None, None]
         likelihood = torch.logsumexp(log_weight - (errors * relative[:, None]).flatten(2).sum(dim=2), dim=1)
-        return -(largest * likelihood).sum() / shares.sum()
+        return -(largest * likelihood).sum() / together.averaged(shares.sum())
 
     def chunk(self, prediction: Tensor, rng: torch.Generator) -> Tensor:
         """Return the chunk (B, H, A) that `answer` asks for."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from il_ros.policies.networks import together
 from il_ros.policies.protocol import uniform
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -25,7 +26,9 @@ def shifted(images: Tensor, shift_px: int, rng: torch.Generator) -> Tensor:
     Borders are repeated. Random shifts regularise camera networks (Yarats et al. 2021, DrQ).
     """
     count, ticks, height, width, _ = images.shape
-    offsets = torch.randint(-shift_px, shift_px + 1, (count, 2, 1), generator=rng).to(images.device)
+    offsets = together.drawn(
+        lambda size: torch.randint(-shift_px, shift_px + 1, size, generator=rng), (count, 2, 1), rng
+    ).to(images.device)
     rows = (torch.arange(height, device=images.device) + offsets[:, 0]).clamp_(0, height - 1)  # (B, H)
     columns = (torch.arange(width, device=images.device) + offsets[:, 1]).clamp_(0, width - 1)  # (B, W)
     batch = torch.arange(count, device=images.device)[:, None, None, None]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from il_ros.policies.networks import together
 from il_ros.policies.protocol import Batch, Loss
 
 Weigh = Callable[[Tensor, Tensor | None], Tensor | None]
@@ -92,11 +93,11 @@ class MLPGradient:
         values = self._differentiate(errors, slope)
         weight = self._weigh(action, given)
         if weight is None:
-            slope.mul_(1 / slope.numel())
-            return values.mean()
+            slope.mul_(1 / together.averaged_count(slope.numel()))
+            return together.mean(values)
         if weight.dim() == 4:
             weight = weight.transpose(0, 1)  # (K, B, H, G)
-        shares = weight / (weight.sum() * (values.numel() / weight.numel()))
+        shares = weight / (together.averaged(weight.sum()) * (values.numel() / weight.numel()))
         slope.mul_(shares)
         return values.mul_(shares).sum()
 
