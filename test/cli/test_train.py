@@ -47,6 +47,23 @@ def test_progress_for_programs_is_one_json_object_per_line(root, tmp_path, capsy
     assert events[-1]["checkpoint"] == str(tmp_path / "out" / "checkpoint")
 
 
+def test_folders_with_spaces_accents_and_links_are_trained_on_and_may_be_moved(tmp_path, capsys):
+    place = tmp_path / "Übung 1" / "épisodes à moi"
+    for number in range(2):
+        made.write(place, made.recorded(20), number=number)
+    (tmp_path / "link").symlink_to(place)
+    out = tmp_path / "o 1"
+    assert main(["train", str(tmp_path / "link"), "--out", str(out / "v1"), *QUICK]) == 0
+    assert "2 episodes, 40 frames" in capsys.readouterr().out
+    shutil.move(out, tmp_path / "moved here")
+    shutil.copytree(place, tmp_path / "copied elsewhere")
+    assert main(["policy", "versions", str(tmp_path / "moved here")]) == 0
+    assert "v1       -              2      40" in capsys.readouterr().out
+    words = ["train", str(tmp_path / "copied elsewhere"), "--out", str(tmp_path / "o2"), *QUICK]
+    assert main(words) == 0
+    assert "2 episodes, 40 frames" in capsys.readouterr().out
+
+
 def test_a_folder_named_as_a_version_names_the_policy(root, tmp_path):
     for out in ("v7", "attempt"):
         assert main(["train", str(root), "--out", str(tmp_path / out), *QUICK]) == 0
