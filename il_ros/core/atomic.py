@@ -59,8 +59,9 @@ def replacing(path: Path) -> Iterator[Path]:
 def _require_place(path: Path) -> None:
     """Raise OSError, which names `path`, unless its folder can be written to."""
     if not path.parent.is_dir():
-        what = errno.ENOTDIR if path.parent.exists() else errno.ENOENT
-        raise OSError(what, f"its folder: {os.strerror(what)}", os.fspath(path))
+        there = path.parent.exists()
+        why = f"{path.parent} is not a folder" if there else f"there is no folder {path.parent}"
+        raise OSError(errno.ENOTDIR if there else errno.ENOENT, why, os.fspath(path))
     if not os.access(path.parent, os.W_OK | os.X_OK):
         read_only = os.statvfs(path.parent).f_flag & os.ST_RDONLY
         what = errno.EROFS if read_only else errno.EACCES

@@ -204,7 +204,8 @@ class Section:
             raise self.error(key, f"cannot be read as a value: {_first_line(error)}") from None
 
     def _take(self, key: str, required: bool) -> yaml.Node | None:
-        self._read_keys.append(key)
+        if key not in self._read_keys:
+            self._read_keys.append(key)
         if key in self._nodes:
             return self._nodes[key]
         if required:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,17 +216,24 @@ def claim_next(root: Path) -> Path:
     records into the same root. Raises OSError when the root can't be written.
     """
     root.mkdir(parents=True, exist_ok=True)
-    with (root / COUNTER_FILE).open("a+", encoding="utf-8", errors="replace") as counter:
+    file = root / COUNTER_FILE
+    with os.fdopen(
+        os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b", buffering=0
+    ) as counter:
         fcntl.flock(counter, fcntl.LOCK_EX)
-        counter.seek(0)
-        text = counter.read().strip()
-        numbers = [int(text) if re.fullmatch(r"[0-9]{1,17}", text) else 0]
+        text = counter.read(100).strip()
+        numbers = [int(text) if re.fullmatch(rb"[0-9]{1,17}", text) else 0]
         numbers += [episode_number(folder.name) for folder in episode_folders(root)]
         number = max(numbers) + 1
         folder = root / episode_name(number)
+        counter.seek(0)
+        try:  # before the folder is made, and over the old number: a full disk leaves no empty episode and keeps it
+            counter.write(line := f"{number}\n".encode())
+            counter.truncate(len(line))
+        except OSError as error:
+            error.filename = str(file)
+            raise
         folder.mkdir()
-        counter.truncate(0)
-        counter.write(f"{number}\n")
     return folder
 
 

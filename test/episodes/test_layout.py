@@ -1,6 +1,7 @@
 """Episode numbers are used once, and `episode.json` round-trips."""
 
 import json
+import resource
 import threading
 from pathlib import Path
 
@@ -126,3 +127,17 @@ def test_discarding_deletes_nothing_and_can_be_undone(tmp_path: Path):
     layout.undo_discard(folder)
     assert not layout.is_discarded(folder)
     assert (folder / "data").read_text() == "kept"
+
+
+def test_a_full_disk_leaves_no_empty_episode_and_keeps_the_number(tmp_path):
+    claim_next(tmp_path).rmdir()  # the counter alone knows of 1
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # no file may be written, as on a full disk
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            claim_next(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == str(tmp_path / layout.COUNTER_FILE)
+    assert [path.name for path in tmp_path.iterdir()] == [layout.COUNTER_FILE]
+    assert claim_next(tmp_path).name == "episode_000002"

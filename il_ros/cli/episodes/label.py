@@ -52,11 +52,12 @@ def _label(args: argparse.Namespace) -> int:
                 say(f"{entry.name}: inferred labels removed")
         return 0
     from il_ros.policies import checkpoint
-    from il_ros.training.inverse.labels import HasActionsError, infer
+    from il_ros.training.inverse.labels import HasActionsError, infer, require_inverse
 
     if not args.beyond >= 0:
         raise LayoutError(f"--beyond is {args.beyond:g}; it must be 0 or more")
     model = checkpoint.load(args.model)
+    require_inverse(model)
     labelled, failed, roots = 0, 0, set()
     for entry in entries:
         try:

@@ -198,6 +198,8 @@ def _row(each: PruneCandidate) -> tuple[str, ...]:
 
 
 def _trash(args: argparse.Namespace) -> int:
+    if not args.root.is_dir():
+        raise NotADirectoryError(f"{args.root}: there is no such folder of episodes")
     found = trash.contents(args.root)
     if not found:
         say(f"{args.root / trash.FOLDER}: nothing is there")

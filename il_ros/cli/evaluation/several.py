@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from il_ros.sim.tasks.task import Task
     from il_ros.training.evaluate import Episode, Evaluation
 
+PLOTS = (".png", ".svg", ".pdf")
 MOST_FRAMES = 2000
 """Held-out frames on which the error is measured, evenly spread."""
 
@@ -74,6 +75,8 @@ def run(plans: Sequence[EvaluationPlan], wanted: EvaluationOptions) -> int:
         if wanted.file is not None:
             atomic.require_own(wanted.file, *command.RESULT_SIGNS)
         if wanted.plot is not None:
+            if wanted.plot.suffix.lower() not in PLOTS:
+                raise ValueError(f"--plot {wanted.plot}: the name must end in {' or '.join(PLOTS)}")
             atomic.require_own(wanted.plot)
         if plans[0].background:
             lower_priority()

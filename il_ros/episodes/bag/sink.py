@@ -65,8 +65,10 @@ class FileSink:
                 self._write_mostly_direct(blocks, length)
             else:
                 self._write_cached(blocks, self.size)
-        except OSError:
+        except OSError as error:
             os.ftruncate(self._descriptor, self.size)
+            if error.errno is not None and error.filename is None:
+                error.filename = str(self._path)
             raise
         self.size += length
 

@@ -20,6 +20,7 @@ from il_ros.episodes.arrays.replay import Frame, Replay, open_replay
 from il_ros.episodes.bag.reader import open_bag, require_whole
 from il_ros.episodes.catalogue import Entry
 from il_ros.episodes.inferred_labels import UNCOMMANDED, InferredLabels
+from il_ros.policies.checkpoint import CheckpointError
 from il_ros.policies.features import Inputs
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.training.batches import Batches
@@ -53,17 +54,22 @@ def source_of(model: LoadedPolicy) -> str:
     return f"inverse model {model.version}"
 
 
+def require_inverse(model: LoadedPolicy) -> None:
+    """Raise CheckpointError, a ValueError, if a model is no inverse model."""
+    if not model.settings.follows:
+        raise CheckpointError(
+            f"{model.version} is a policy of family '{model.family}', not an inverse model; train one with: "
+            "il-ros train EPISODES --recipe inverse"
+        )
+
+
 def infer(model: LoadedPolicy, entry: Entry, most_beyond: float = MOST_BEYOND) -> Inferred:
     """Return the labels of an episode that has observations of the model's contract, and no commands.
 
     Raises HasActionsError where a source drove or commands were recorded, ValueError when no tick gets a label or the
     model is no inverse model, MismatchError and BagError as `open_replay`.
     """
-    if not model.settings.follows:
-        raise ValueError(
-            f"{model.version} is a policy of family '{model.family}', not an inverse model; train one with: "
-            "il-ros train EPISODES --recipe inverse"
-        )
+    require_inverse(model)
     require_whole(entry.folder)
     replay = open_replay(
         open_bag(entry.folder),
