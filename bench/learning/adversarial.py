@@ -1,10 +1,16 @@
 """Adversarial imitation beside cloning, by own environment steps. Prints one JSON line.
 
-`cartpole`: CartPole of fixed horizon (500 steps, nothing ends it; a step counts 1 while the pole is up and the cart on
-its track), as in the package seals, so that the length of an episode tells nothing. `pendulum`: Pendulum-v1. The
-demonstrations are recorded as episodes, and the recipes of config/training train on them as `il-ros train` does; each
-seed has demonstrations of its own. "Reached": the first of three evaluations in a row (10 episodes each) at the goal or
-above. The clone is the recipe `actor`, trained on the same episodes.
+`cartpole`: CartPole of fixed horizon (500 steps, nothing ends it; a step counts 1 while the pole is up and the cart
+on its track), as in the package seals, so that the length of an episode tells nothing. `pendulum`, `lander`,
+`double_pendulum`, `cheetah`: Gymnasium's Pendulum-v1, LunarLanderContinuous-v3, and of MuJoCo
+InvertedDoublePendulum-v5 and HalfCheetah-v5, with the experts of third_party_tasks.py. The demonstrations are
+recorded as episodes, and the recipes of config/training train on them as `il-ros train` does; each seed has
+demonstrations of its own. "Reached": the first of three evaluations in a row (10 episodes each) at the goal or above:
+a return, or a share of the way from random actions (0) to the expert (1).
+
+Two clones learn from the same episodes: `default`, `il-ros train` without options, and `clone`, the recipe `actor`,
+with which a training with own steps can begin. `--save` keeps the demonstrations as arrays, for peers
+(`adversarial_peer.py`).
 """
 
 import argparse
@@ -13,6 +19,8 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -21,7 +29,8 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
+from fixed_cartpole import cartpole
+from third_party_tasks import third_party_tasks
 from tqdm import tqdm
 
 from il_ros.envs.from_env import contract_of
@@ -34,8 +43,11 @@ from il_ros.rl.run import train
 from il_ros.training import recipe as cloning
 from il_ros.training.evaluate import evaluate
 from il_ros.training.run import train as train_clone
+from il_ros.training.trainer.opening import opened
+from il_ros.training.trainer.plans import TrainingPlan
 
 FINAL_SEED = 90_000
+DEFAULT, CLONE = "default", "clone"
 METHODS = {
     "gail": ("gail", ()),
     "gail_states": ("gail", ("from_states=true",)),
@@ -44,84 +56,88 @@ METHODS = {
 }
 
 
-class FixedHorizon(gymnasium.Wrapper):
-    """CartPole that nothing ends before its time limit; the angle is wrapped to -pi..pi."""
-
-    spec = EnvSpec("CartPole-fixed-v0", max_episode_steps=500)
-
-    def step(self, action):
-        inner: Any = self.env.unwrapped  # CartPole's own attributes
-        inner.steps_beyond_terminated = None
-        _, _, terminated, truncated, info = self.env.step(action)
-        place, speed, angle, turning = inner.state
-        inner.state = np.array([place, speed, (angle + np.pi) % (2 * np.pi) - np.pi, turning])
-        return inner.state.copy(), float(not terminated), False, truncated, info
+THIRD_PARTY = third_party_tasks()
+NUMBERS = ("random_steps=1000", "agent.discount=0.99", "reward_rate=3e-4", "action_range=limits")
+"""Changes of the recipes for actions that are numbers."""
 
 
-def cartpole():
-    made = gymnasium.make("CartPole-v1", disable_env_checker=True, max_episode_steps=500)
-    return FixedHorizon(made)
+@dataclass(frozen=True)
+class BenchTask:
+    """`goal`: a mean return, or with `of_expert` that share of the way from random actions to the expert.
+
+    `shows`: the largest return of a demonstration that shows the task; starts with a larger one are passed over.
+    """
+
+    make: Callable[[], gymnasium.Env]
+    expert: Callable[[Any], Any]
+    goal: float
+    steps: int
+    changes: tuple[str, ...] = ()
+    of_expert: bool = False
+    shows: float = np.inf
 
 
-def balance(observation):
-    """Return the action of a linear regulator."""
-    return int(observation @ (0.6, 1.2, 18.0, 3.5) > 0)
-
-
-def swing_up(observation):
-    """Return a torque: energy shaping, and a linear regulator near the top."""
-    cosine, sine, speed = observation
-    angle = np.arctan2(sine, cosine)
-    energy = speed**2 / 6 + 5 * cosine - 5
-    if cosine > 0.8 and abs(speed) < 5:
-        torque = -12 * angle - 3 * speed
-    else:
-        torque = -2 * np.sign(speed * energy) if abs(speed) > 1e-3 else 2.0
-    return np.clip([torque], -2, 2).astype(np.float32)
+def third_party(name, *args, **options):
+    task = THIRD_PARTY[name]
+    return BenchTask(task.make, task.act, *args, **options)
 
 
 TASKS = {
-    "cartpole": (cartpole, balance, 475.0, 5000, ()),
-    "pendulum": (
-        lambda: gymnasium.make("Pendulum-v1", disable_env_checker=True),
-        swing_up,
-        -200.0,
-        10_000,
-        ("random_steps=1000", "agent.discount=0.99", "reward_rate=3e-4", "action_range=limits"),
-    ),
+    "cartpole": BenchTask(cartpole, THIRD_PARTY["CartPole-v1"].act, 475.0, 5000),
+    "pendulum": third_party("Pendulum-v1", -200.0, 10_000, NUMBERS, shows=-100.0),
+    "lander": third_party("LunarLanderContinuous-v3", 0.9, 30_000, NUMBERS, of_expert=True),
+    "double_pendulum": third_party("InvertedDoublePendulum-v5", 0.9, 10_000, NUMBERS, of_expert=True),
+    "cheetah": third_party("HalfCheetah-v5", 0.9, 30_000, NUMBERS, of_expert=True),
 }
 
 
-def task_of(make):
-    """Return the environment as a task."""
-    return GymTask(make())
+def episode(env, act, seed):
+    """Return observations (T + 1, ...), actions and return of an episode; without `act` actions are random."""
+    observations, actions, total, over = [env.reset(seed=seed)[0]], [], 0.0, False
+    env.action_space.seed(seed)
+    while not over:
+        action = env.action_space.sample() if act is None else act(observations[-1])
+        observation, reward, terminated, truncated, _ = env.step(action)
+        observations.append(observation)
+        actions.append(action)
+        total += float(reward)
+        over = terminated or truncated
+    return observations, actions, total
 
 
-def demonstrations(root, make, expert, count, seed):
-    """Record demonstrations under `root`; return them and their mean return."""
-    env = task_of(make).env
-    contract, totals = contract_of(env), []
-    for number in range(count):
-        observations, actions, total, over = [env.reset(seed=1000 * (seed + 1) + number)[0]], [], 0.0, False
-        while not over:
-            action = expert(observations[-1])
-            observation, reward, terminated, truncated, _ = env.step(action)
-            observations.append(observation)
-            actions.append(np.eye(2)[action] if hasattr(env.action_space, "n") else action)
-            total += float(reward)
-            over = terminated or truncated
-        write_episode(
-            root, contract, {"observation": np.array(observations)}, np.array(actions), task="bench"
-        )
-        totals.append(total)
-    return Dataset.open(root, contract, validation=0.0), float(np.mean(totals))
+def shown_episodes(task, count, seed, steps):
+    """Return the demonstrations of a seed, of each the first `steps` (0: all)."""
+    env, found, start = GymTask(task.make()).env, [], 1000 * (seed + 1)
+    while len(found) < count:
+        shown = episode(env, task.expert, start)
+        start += 1
+        if shown[2] <= task.shows:
+            found.append(shown)
+    return [(seen[: steps + 1], done[:steps], total) for seen, done, total in found] if steps else found
 
 
-def final(policy, make, tests=50):
-    task = task_of(make)
-    return round(
-        evaluate(policy, policy.contract, task, range(FINAL_SEED, FINAL_SEED + tests)).mean_return, 1
-    )
+def recorded(root, task, shown):
+    """Record demonstrations as episodes under `root`, and return them as a data set."""
+    env = GymTask(task.make()).env
+    contract, choices = contract_of(env), getattr(env.action_space, "n", None)
+    for observations, actions, _ in shown:
+        commands = np.array(actions) if choices is None else np.eye(choices)[np.array(actions)]
+        write_episode(root, contract, {"observation": np.array(observations)}, commands, task="bench")
+    return Dataset.open(root, contract, validation=0.0)
+
+
+def final(policy, task, tests=50):
+    starts = range(FINAL_SEED, FINAL_SEED + tests)
+    return round(evaluate(policy, policy.contract, GymTask(task.make()), starts).mean_return, 1)
+
+
+def scale(task, tests=50):
+    """Return the mean returns of random actions and of the expert, from the starts of `final`."""
+    env = GymTask(task.make()).env
+    return [
+        round(float(np.mean([episode(env, act, FINAL_SEED + number)[2] for number in range(tests)])), 1)
+        for act in (None, task.expert)
+    ]
 
 
 def reached(curve, goal):
@@ -130,23 +146,47 @@ def reached(curve, goal):
     return next((curve[k][0] for k in range(len(curve) - 2) if all(right[k : k + 3])), None)
 
 
-def one_seed(task, method, shown, seed, steps, every, folder):
-    make, expert, goal, usual, changes = TASKS[task]
-    data, total = demonstrations(folder / "episodes", make, expert, shown, seed)
-    row = {"task": task, "method": method, "demonstrations": shown, "seed": seed, "expert": round(total, 1)}
-    if method == "clone":
-        done = train_clone(data, cloning.load("actor", [f"seed={seed}", "validation=0"]), folder / "out")
-        return row | {"final": final(done.policy, make)}
-    name, own = METHODS[method]
-    changes = [*changes, *own, f"steps={steps or usual}", f"every={every}", "tests=10", f"seed={seed}"]
-    if name == "airl":
-        changes += [
-            f"reward.{each.removeprefix('agent.')}" for each in changes if each.startswith("agent.disc")
-        ]
-    recipe = recipes.load(name, [each for each in changes if name != "sqil" or "reward_" not in each])
-    bar = tqdm(total=recipe.imitation.steps, desc=f"{task}, {method}, seed {seed}", leave=False, disable=None)
+def one_seed(args, method, seed, goal, folder):
+    task = TASKS[args.task]
+    shown = shown_episodes(task, args.demonstrations, seed, args.shown_steps)
+    data = recorded(folder / "episodes", task, shown)
+    if args.save:
+        args.save.mkdir(parents=True, exist_ok=True)
+        for number, (observations, actions, _) in enumerate(shown):
+            file = args.save / f"{args.task}_{seed}_{number}.npz"
+            np.savez(file, observations=np.array(observations), actions=np.array(actions))
+    row = {
+        "task": args.task,
+        "method": method,
+        "demonstrations": args.demonstrations,
+        "seed": seed,
+        "expert": round(float(np.mean([total for _, _, total in shown])), 1),
+    }
     began_s, wall_s = time.process_time(), time.monotonic()
-    environments = Environments("bench", data.contract, lambda: task_of(make), 1)
+
+    def took():
+        spent = {"cpu_s": time.process_time() - began_s, "wall_s": time.monotonic() - wall_s}
+        return {name: round(value, 1) for name, value in spent.items()} | {"load": os.getloadavg()[0]}
+
+    if method == DEFAULT:
+        plan = TrainingPlan(folder / "episodes", folder / "out", changes=(f"seed={seed}",))
+        data, recipe = opened(plan)
+        policy = train_clone(data, recipe, folder / "out").policy
+        return row | took() | {"kept": final(policy, task)}
+    if method == CLONE:
+        policy = train_clone(
+            data, cloning.load("actor", [f"seed={seed}", "validation=0"]), folder / "out"
+        ).policy
+        return row | took() | {"kept": final(policy, task)}
+    name, own = METHODS[method]
+    steps = args.steps or task.steps
+    changes = [*task.changes, *own, f"steps={steps}", f"every={args.every}", "tests=10", f"seed={seed}"]
+    changes += args.set
+    if name == "airl":
+        changes += [f"reward.{each.removeprefix('agent.')}" for each in changes if "agent.disc" in each]
+    recipe = recipes.load(name, [each for each in changes if name != "sqil" or "reward_" not in each])
+    bar = tqdm(total=steps, desc=f"{args.task}, {method}, seed {seed}", leave=False, disable=None)
+    environments = Environments("bench", data.contract, lambda: GymTask(task.make()), 1)
 
     def on_step(progress):
         bar.update()
@@ -158,15 +198,8 @@ def one_seed(task, method, shown, seed, steps, every, folder):
     outcome = train(data, recipe, folder / "out", environments, on_step=on_step, on_scores=on_scores)
     bar.close()
     curve = [(score.step, round(score.mean_return, 1)) for score in outcome.scores]
-    return row | {
-        "steps": recipe.imitation.steps,
-        "reached": reached(curve, goal),
-        "kept": final(outcome.policy, make),
-        "last": curve[-1][1],
-        "cpu_s_with_tests": round(time.process_time() - began_s, 1),
-        "wall_s": round(time.monotonic() - wall_s, 1),
-        "curve": curve,
-    }
+    row |= {"steps": steps, "reached": reached(curve, goal)} | took()
+    return row | {"kept": final(outcome.policy, task), "last": curve[-1][1], "curve": curve}
 
 
 def main():
@@ -175,25 +208,38 @@ def main():
     )
     parser.add_argument("--task", choices=tuple(TASKS), default="cartpole")
     parser.add_argument(
-        "--methods", default="clone,gail,gail_states,airl,sqil", help=f"of clone, {', '.join(METHODS)}"
+        "--methods",
+        default=f"{CLONE},gail,gail_states,airl,sqil",
+        help=f"of {DEFAULT}, {CLONE}, {', '.join(METHODS)}",
     )
     parser.add_argument("--demonstrations", type=int, default=64)
+    parser.add_argument(
+        "--shown-steps",
+        type=int,
+        default=0,
+        help="of each demonstration, 0: all; clones only: a cut is no end",
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=0, help="own steps (default: as the task says)")
     parser.add_argument("--every", type=int, default=500, help="steps between evaluations")
+    parser.add_argument("--set", action="append", default=[], help="a change of the recipe; may be repeated")
+    parser.add_argument("--save", type=Path, help="folder in which the demonstrations are kept as arrays")
     args = parser.parse_args()
-    rows = []
+    if args.shown_steps and (own := set(args.methods.split(",")) - {DEFAULT, CLONE}):
+        parser.error(f"--shown-steps: {', '.join(sorted(own))} would take the cut for an end of the task")
+    task, rows = TASKS[args.task], []
+    random, expert = scale(task)
+    goal = random + task.goal * (expert - random) if task.of_expert else task.goal
+    about = {"task": args.task, "random": random, "expert": expert, "goal": round(goal, 1)}
+    print(json.dumps(about), file=sys.stderr, flush=True)
     for method in args.methods.split(","):
         for seed in range(args.first_seed, args.first_seed + args.seeds):
             with tempfile.TemporaryDirectory() as folder:
-                place = Path(folder)
-                rows.append(
-                    one_seed(args.task, method, args.demonstrations, seed, args.steps, args.every, place)
-                )
+                rows.append(one_seed(args, method, seed, goal, Path(folder)))
             shown = {key: value for key, value in rows[-1].items() if key != "curve"}
             print(json.dumps(shown), file=sys.stderr, flush=True)
-    print(json.dumps({"bench": "adversarial", "rows": rows}))
+    print(json.dumps({"bench": "adversarial", **about, "rows": rows}))
 
 
 if __name__ == "__main__":

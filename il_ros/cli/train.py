@@ -112,7 +112,7 @@ def add_parser(subparsers: Any) -> None:
         default="",
         metavar="TASK",
         help="recipes with own steps (gail, bc_rl and others): the simulated task, or Gymnasium environment, to act in "
-        "(default: the recorded one)",
+        "(default: the recorded one); graph: that of a running `il-ros run env --speed 0`, Gazebo too",
     )
     parser.add_argument(
         "--expert", default="", help="own steps: a simulated person corrects with this expert (scripted)"

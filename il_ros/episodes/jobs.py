@@ -1,4 +1,4 @@
-"""Work on episodes by all cores: processes that end with the one that started them."""
+"""Work by all cores, such as on episodes: processes that end with the one that started them."""
 
 from __future__ import annotations
 
@@ -52,31 +52,47 @@ def mapped(function: Callable[[Work], Result], work: Iterable[Work], jobs: int) 
     if jobs <= 1:
         yield map(function, work)
         return
-    spawn = multiprocessing.get_context("spawn")
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # in a background job of a shell's script
-    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_begin, initargs=(ignored, function))
+    pool = Pool(function, jobs)
     try:
+        rest = iter(work)
+        yield _results(pool, deque(pool.submit(islice(rest, _AHEAD * jobs))), rest)
+    finally:
+        pool.close()
+
+
+class Pool:
+    """Up to `jobs` processes that compute `function`; they start with their first item and are kept until `close`."""
+
+    def __init__(self, function: Callable[[Any], Any], jobs: int) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # in a background job of a shell's script
+        self._pool = ProcessPoolExecutor(
+            jobs, mp_context=spawn, initializer=_begin, initargs=(ignored, function)
+        )
+
+    def submit(self, items: Iterable[Any]) -> list[Future[Any]]:
+        """Return the results to come; they raise BrokenProcessPool when a process is killed."""
         # the processes inherit this mask: Ctrl-C also goes to them, and would print a traceback from their imports
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            rest = iter(work)
-            ahead = deque(pool.submit(_call, item) for item in islice(rest, _AHEAD * jobs))
+            return [self._pool.submit(_call, item) for item in items]
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        yield _results(pool, ahead, rest)
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def close(self) -> None:
+        """End the processes, after the work that they have begun."""
+        self._pool.shutdown(cancel_futures=True)
 
 
-def _results(pool: ProcessPoolExecutor, ahead: deque[Future[Any]], rest: Iterator[Any]) -> Iterator[Any]:
+def _results(pool: Pool, ahead: deque[Future[Any]], rest: Iterator[Any]) -> Iterator[Any]:
     while ahead:
         done = ahead.popleft().result()
-        ahead.extend(pool.submit(_call, item) for item in islice(rest, 1))
+        ahead.extend(pool.submit(islice(rest, 1)))
         yield done
 
 
 _function: list[Callable[[Any], Any]] = []
-"""That of a process which `mapped` started."""
+"""That of a process of a `Pool`."""
 
 
 def _begin(ignored: bool, function: Callable[[Any], Any]) -> None:

@@ -2,24 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
+from typing import Protocol
 
 from il_ros.core.contract import Contract
 from il_ros.envs.gym_task import REWARD
 from il_ros.envs.task_env import TaskEnv
+from il_ros.policies.runner import LoadedPolicy
 from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rl.judge import judge_of
-from il_ros.rl.world import Person, Scales, World
+from il_ros.rl.parallel import ParallelEvaluation
+from il_ros.rl.world import ContractEnvironment, Person, Scales, World
 from il_ros.sim.tasks.task import Task, is_judged
+from il_ros.training.evaluate import Evaluation, evaluate
+
+WORTH_S = 5.0
+"""CPU time of an evaluation from which on it is worth starting processes, which import for seconds."""
+
+
+class OwnEnvironments(Protocol):
+    """What a training acts in: `Environments` in process, or a running ROS graph (`il_ros.nodes.env.learning`).
+
+    `name`: of the task or Gymnasium environment. `over_topics`: whether it is a graph.
+    """
+
+    name: str
+    over_topics: bool
+
+    @property
+    def most_steps(self) -> int:
+        """The limit of an episode's steps."""
+        ...
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether a person corrects the learners."""
+        ...
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the reward is 1 for a success, which ends the episode, and 0 otherwise."""
+        ...
+
+    def worlds(self, scales: Scales, reward: LoadedReward | None, *, ends: bool) -> list[World]:
+        """Return the world of each seed. `reward`: a model that gives the rewards, and with `ends` the ends."""
+        ...
+
+    def evaluated(self, policy: LoadedPolicy, starts: Iterable[int]) -> Evaluation:
+        """Run an episode of a policy from each start, beside the own ones."""
+        ...
+
+    def close(self) -> None:
+        """Release what was opened."""
+        ...
 
 
 class Environments:
-    """An environment for the own steps of each seed, and a task for evaluations.
+    """Environments in this process: one for the own steps of each seed, and a task for evaluations.
 
     `make()`: returns a new task of that name. `person(task)`: returns who corrects the learner that acts in this task;
-    None: nobody does. Raises ValueError when the contract does not fit the task.
+    None: nobody does. `jobs`: the processes on which evaluations run that take more than WORTH_S; the name is then one
+    that `il_ros.envs.tasks` knows. Raises ValueError when the contract does not fit the task.
     """
+
+    over_topics = False
 
     def __init__(
         self,
@@ -28,8 +76,11 @@ class Environments:
         make: Callable[[], Task],
         seeds: int,
         person: Callable[[Task], Person] | None = None,
+        jobs: int = 1,
     ) -> None:
         self.name = name
+        self._jobs, self._spent_s = jobs, 0.0
+        self._parallel: ParallelEvaluation | None = None
         with ExitStack() as stack:
             tasks = [stack.enter_context(closing(make())) for _ in range(seeds + 1)]
             self.test = tasks.pop()
@@ -53,14 +104,39 @@ class Environments:
         return is_judged(self.test) and REWARD not in self.test.streams
 
     def worlds(self, scales: Scales, reward: LoadedReward | None, *, ends: bool) -> list[World]:
-        """Return the world of each seed. `reward`: a model that gives the rewards, and with `ends` the ends."""
-        found = []
-        for seed, (environment, person) in enumerate(zip(self.own, self._persons, strict=True)):
-            judge = None if reward is None else judge_of(reward, scales.contract.period_ns / 1e9, ends=ends)
-            name = f"environment {seed} ({self.name})"
-            found.append(World(environment, scales, name, person, judge))
+        """See `OwnEnvironments`."""
+        return worlds_in(self.own, self._persons, self.name, scales, reward, ends=ends)
+
+    def evaluated(self, policy: LoadedPolicy, starts: Iterable[int]) -> Evaluation:
+        """See `OwnEnvironments`; the first evaluation runs in this process, and tells whether others are worth it."""
+        chosen = tuple(starts)
+        if self._jobs > 1 and self._spent_s > WORTH_S:
+            if self._parallel is None:
+                self._parallel = ParallelEvaluation(self.name, min(self._jobs, len(chosen)))
+                self._opened.callback(self._parallel.close)
+            return self._parallel.evaluated(policy, chosen)
+        began_s = time.process_time()
+        found = evaluate(policy, policy.contract, self.test, chosen, version=policy.version)
+        self._spent_s = time.process_time() - began_s
         return found
 
     def close(self) -> None:
         """Close all tasks."""
         self._opened.close()
+
+
+def worlds_in(
+    environments: Sequence[ContractEnvironment],
+    persons: Sequence[Person | None],
+    name: str,
+    scales: Scales,
+    reward: LoadedReward | None,
+    *,
+    ends: bool,
+) -> list[World]:
+    """Return the world of each environment, see `OwnEnvironments.worlds`."""
+    found = []
+    for seed, (environment, person) in enumerate(zip(environments, persons, strict=True)):
+        judge = None if reward is None else judge_of(reward, scales.contract.period_ns / 1e9, ends=ends)
+        found.append(World(environment, scales, f"environment {seed} ({name})", person, judge))
+    return found

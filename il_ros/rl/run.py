@@ -29,7 +29,7 @@ from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rl import curves
 from il_ros.rl.curves import SeedScore
 from il_ros.rl.demonstrations import fit_scales, steps_of, warnings_of
-from il_ros.rl.environments import Environments
+from il_ros.rl.environments import OwnEnvironments
 from il_ros.rl.judge import ModelReward, judged_steps
 from il_ros.rl.learner import ImitationLearner, Progress
 from il_ros.rl.optimiser import named, under
@@ -78,7 +78,7 @@ def train(
     dataset: Dataset,
     recipe: ImitationRecipe,
     out: Path,
-    environments: Environments,
+    environments: OwnEnvironments,
     *,
     version: str = "",
     resume: bool = False,
@@ -123,6 +123,8 @@ def train(
         identity["start"] = start.version
     if environments.is_corrected:
         identity["person"] = True
+    if environments.over_topics:
+        identity["graph"] = True
     if judge is not None:
         identity["judge"] = judge.version
     settings = recipe.imitation
@@ -139,7 +141,7 @@ def train(
             recipe.clone,
             judged=recipe.family == TASK or ends,
         )
-        parts = (learner, environments.test, settings.seeds, settings.tests)
+        parts = (learner, environments.evaluated, settings.seeds, settings.tests)
         selection: PolicySelection = (
             BestScored(*parts) if start is None else BetterThanClone(*parts, settings.level, start)
         )
@@ -267,7 +269,7 @@ def _scales(dataset: Dataset, recipe: ImitationRecipe, start: LoadedPolicy | Non
 
 
 def _metrics(
-    dataset: Dataset, recipe: ImitationRecipe, environments: Environments, start: LoadedPolicy | None
+    dataset: Dataset, recipe: ImitationRecipe, environments: OwnEnvironments, start: LoadedPolicy | None
 ) -> dict[str, Any]:
     return {
         "data": {"train": [episode.name for episode in dataset.train], "validation": []},

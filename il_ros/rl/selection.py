@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,11 +12,13 @@ from il_ros.policies.runner import LoadedPolicy
 from il_ros.rl.curves import SeedScore
 from il_ros.rl.gate import PROMOTED, ROLLED_BACK, Served, ServingGate
 from il_ros.rl.learner import ImitationLearner
-from il_ros.sim.tasks.task import Task
-from il_ros.training.evaluate import Evaluation, evaluate
+from il_ros.training.evaluate import Evaluation
 
 TEST_SEED = 3_000_000
 """First seed of the evaluations during a training; those of `il-ros evaluate` are others."""
+
+Evaluate = Callable[[LoadedPolicy, Sequence[int]], Evaluation]
+"""Runs an episode of a policy from each start (`OwnEnvironments.evaluated`)."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class PolicySelection(Protocol):
 class BestScored:
     """Keeps the best evaluation of any seed so far."""
 
-    def __init__(self, learner: ImitationLearner, task: Task, seeds: int, tests: int) -> None:
-        self._learner, self._task, self._seeds, self._tests = learner, task, seeds, tests
+    def __init__(self, learner: ImitationLearner, run: Evaluate, seeds: int, tests: int) -> None:
+        self._learner, self._run, self._seeds, self._starts = learner, run, seeds, starts_of(tests)
         self.kept: Kept | None = None
 
     def served(self, seed: int) -> LoadedPolicy:
@@ -64,7 +66,7 @@ class BestScored:
         """See `PolicySelection`."""
         scores = []
         for seed in range(self._seeds):
-            found = evaluated(self.served(seed), self._task, self._tests)
+            found = self._run(self.served(seed), self._starts)
             scores.append(score_of(found, step, seed, measured, episodes))
         best = max(scores, key=lambda score: score.score)
         earlier = [score.score for score in before if score.kept]
@@ -88,7 +90,13 @@ class BetterThanClone:
     """
 
     def __init__(
-        self, learner: ImitationLearner, task: Task, seeds: int, tests: int, level: float, clone: LoadedPolicy
+        self,
+        learner: ImitationLearner,
+        run: Evaluate,
+        seeds: int,
+        tests: int,
+        level: float,
+        clone: LoadedPolicy,
     ) -> None:
         if 2 * 0.5**tests > level:
             raise ValueError(
@@ -96,7 +104,7 @@ class BetterThanClone:
                 f"{next(n for n in range(1, 99) if 2 * 0.5**n <= level)} or more are needed, about 30 to tell a "
                 "difference of 20 points"
             )
-        self._learner, self._task, self._seeds, self._tests = learner, task, seeds, tests
+        self._learner, self._run, self._seeds, self._starts = learner, run, seeds, starts_of(tests)
         self._clone, self._level = clone, level
         self._gate: ServingGate | None = None
         self.kept: Kept | None = None
@@ -110,7 +118,7 @@ class BetterThanClone:
     ) -> list[SeedScore]:
         """See `PolicySelection`. At step 0 the clone itself is evaluated, once for all seeds."""
         if self._gate is None:
-            found = evaluated(self._clone, self._task, self._tests)
+            found = self._run(self._clone, self._starts)
             self._gate = ServingGate(Served(self._clone, _scores(found)), self._seeds, self._level)
             scores = [score_of(found, 0, seed, measured, episodes) for seed in range(self._seeds)]
             scores[0] = replace(scores[0], kept=True)
@@ -119,7 +127,7 @@ class BetterThanClone:
         scores = []
         for seed in range(self._seeds):
             candidate = self._learner.policy(seed)
-            found = evaluated(candidate, self._task, self._tests)
+            found = self._run(candidate, self._starts)
             verdict = self._gate.judge(seed, candidate, _scores(found), step)
             if verdict == ROLLED_BACK:
                 self._learner.take_back(seed, self._gate.served[seed].policy)
@@ -143,9 +151,9 @@ class BetterThanClone:
             self._gate.restore(tensors, [self._learner.policy(seed) for seed in range(self._seeds)])
 
 
-def evaluated(policy: LoadedPolicy, task: Task, tests: int) -> Evaluation:
-    """Return the result of a policy on the starts of all evaluations of a training."""
-    return evaluate(policy, policy.contract, task, range(TEST_SEED, TEST_SEED + tests))
+def starts_of(tests: int) -> range:
+    """Return the starts of all evaluations of a training."""
+    return range(TEST_SEED, TEST_SEED + tests)
 
 
 def score_of(

@@ -248,6 +248,11 @@ def test_two_trainings_at_once_do_not_share_a_folder(episodes, tmp_path, capsys)
             "contract Line-v0 observes observation; push publishes",
         ),
         (["--recipe", "gail", "--environment", "pusch"], "unknown task 'pusch'"),
+        (["--recipe", "gail", "--environment", "graph"], "seeds is 2; a running graph has one robot: 1"),
+        (
+            ["--recipe", "gail", "--environment", "graph", "--set", "seeds=1"],
+            "the demonstrations are of 'Line-v0'; a graph has one of: ",
+        ),
         (["--recipe", "gail", "--set", "steps=1"], "random_steps is 40; it must be below steps, 1"),
         (["--recipe", "gail", "--task", "fold"], "no episode to train on"),
         (

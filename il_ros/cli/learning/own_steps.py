@@ -21,17 +21,22 @@ if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Entry
     from il_ros.rl.curves import SeedScore
+    from il_ros.rl.environments import OwnEnvironments
     from il_ros.rl.learner import Progress
     from il_ros.rl.recipe import ImitationRecipe
     from il_ros.rl.run import ImitationOutcome
     from il_ros.rl.world import Person
     from il_ros.sim.tasks.task import Task
 
+GRAPH = "graph"
+"""As the environment: the running graph of `il-ros run env --speed 0`."""
+
 
 def carry_out(plan: TrainingPlan, environment: str, expert: str, *, for_programs: bool) -> int:
     """Train by a plan; return the exit status of `il-ros train`.
 
-    `environment`: "": the recorded task. `expert`: with whose commands a simulated person corrects; "": nobody does.
+    `environment`: "": the recorded task; GRAPH: a running graph of it. `expert`: with whose commands a simulated person
+    corrects; "": nobody does.
     """
     if plan.background:
         lower_priority()
@@ -62,29 +67,22 @@ def _train(
     reporter: _People | _Programs,
     stopped: Callable[[], bool],
 ) -> ImitationOutcome:
-    from il_ros.envs.tasks import make_any_task
     from il_ros.policies import checkpoint
     from il_ros.policies.versions import named_by
     from il_ros.rl import recipe as recipes
-    from il_ros.rl.environments import Environments
     from il_ros.rl.run import train
 
     recipe = recipes.load(plan.recipe, plan.changes)
     dataset = _open(plan, reporter)
-    name = environment or _recorded_task(dataset)
+    graph = environment == GRAPH
+    name = environment if environment and not graph else _recorded_task(dataset)
     start = None if plan.start is None else checkpoint.load(plan.start, dataset.contract)
     reporter.start(dataset, recipe, name)
     shown = sorted({episode.task for episode in dataset.train if episode.task})
     if shown and name.rpartition(":")[2] not in shown:
         reporter.warning(f"the demonstrations are of {listed(shown)}; the own steps are in {name}")
-    environments = Environments(
-        name,
-        dataset.contract,
-        lambda: make_any_task(name, dataset.contract)[0],
-        recipe.imitation.seeds,
-        _person(expert, dataset) if expert else None,
-    )
-    with closing(environments):
+    made = _graph if graph else _in_process
+    with closing(made(name, dataset, recipe, expert)) as environments:
         return train(
             dataset,
             recipe,
@@ -97,6 +95,39 @@ def _train(
             on_step=lambda progress: reporter.step(progress) and not stopped(),
             on_scores=reporter.scores,
         )
+
+
+def _in_process(name: str, dataset: Dataset, recipe: ImitationRecipe, expert: str) -> OwnEnvironments:
+    from il_ros.envs.tasks import make_any_task
+    from il_ros.episodes.jobs import cores
+    from il_ros.rl.environments import Environments
+
+    return Environments(
+        name,
+        dataset.contract,
+        lambda: make_any_task(name, dataset.contract)[0],
+        recipe.imitation.seeds,
+        _person(expert, dataset) if expert else None,
+        cores(),
+    )
+
+
+def _graph(name: str, dataset: Dataset, recipe: ImitationRecipe, expert: str) -> OwnEnvironments:
+    """Return the running graph; raises ValueError on what it cannot do, RosEnvError when there is none."""
+    from il_ros.envs.tasks import make_any_task
+    from il_ros.nodes.env.learning import GraphEnvironments
+    from il_ros.nodes.env.ros_env import RosEnv
+    from il_ros.sim.tasks.task import task_names
+
+    if recipe.imitation.seeds != 1:
+        raise ValueError(f"seeds is {recipe.imitation.seeds}; a running graph has one robot: 1 is needed")
+    if expert:
+        raise ValueError("--expert has no meaning on a running graph; the graph has an expert of its own")
+    if name not in task_names():
+        raise ValueError(f"the demonstrations are of '{name}'; a graph has one of: {', '.join(task_names())}")
+    with closing(make_any_task(name, dataset.contract)[0]) as task:
+        limit_s = task.time_limit_s
+    return GraphEnvironments(RosEnv(dataset.contract, time_limit_s=limit_s), name)
 
 
 def _person(word: str, dataset: Dataset) -> Callable[[Task], Person]:

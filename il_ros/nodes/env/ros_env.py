@@ -78,6 +78,11 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         self._observation: Seen | None = None
         self._over = True
 
+    @property
+    def most_steps(self) -> int:
+        """The limit of an episode's steps."""
+        return round(self._limit_ns / self.contract.period_ns)
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Seen, dict[str, Any]]:
