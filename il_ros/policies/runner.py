@@ -124,6 +124,17 @@ class LoadedPolicy:
         }
         return found | self._strange_texts(observation)
 
+    def heard(self, observation: Observation) -> tuple[str, ...]:
+        """Return a sentence for each text of an observation that was not shown: what it is taken for, if anything."""
+        vocabulary = self.vocabulary
+        if vocabulary is None:
+            return ()
+        spoken = {key: str(observation[key]) for key in self._texts if key in observation}
+        found = {
+            f"{key} {text!r} was not shown": vocabulary.understanding(text) for key, text in spoken.items()
+        }
+        return tuple(f"{what}: {why}" for what, why in found.items() if why)
+
     def in_episode(self) -> Callable[[Observation], Vector]:
         """Return `act` for the successive ticks of one episode, with a window of its own."""
         window, ticks = TickWindow(self.history, self.contract.period_ns), iter(range(1 << 62))

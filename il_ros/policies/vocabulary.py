@@ -139,6 +139,16 @@ class Vocabulary:
         """
         return self._taken_for(text)[1]
 
+    def understanding(self, text: str) -> str:
+        """Return what a text that was not shown is taken for, in words; "" for one that was, or where none is known."""
+        spoken = " ".join(words_of(text))
+        if not self._shown or spoken in self._shown:
+            return ""
+        taken = self._taken_for(text)[0]
+        return (
+            f"it is taken for {taken!r}" if taken in self._shown else "it means none of those that were shown"
+        )
+
     def _taken_for(self, text: str) -> tuple[str, float]:
         """Return the text whose tokens count, and the strangeness."""
         words = words_of(text)

@@ -103,6 +103,7 @@ class PolicyServer(managed.ManagedNode):
         self._admitted: tuple[Any, Path] | None = None  # the first promoted policy, for the next configure
         self._was_configured = False
         self._newest: Any = None  # the last observation that was answered
+        self._heard: tuple[str, ...] = ()  # what was logged of its texts
         self._window: TickWindow | None = None  # what the policy sees: policies keep no memory of their own
         self._before: tuple[int, Vector] | None = None  # the tick and the chunk of the last answer
         self._resets = 0  # how often the last answer was dropped or the policy replaced
@@ -285,11 +286,16 @@ class PolicyServer(managed.ManagedNode):
             (self.get_logger().info if good else self.get_logger().warning)(text)
 
     def _beyond_shown(self) -> str:
-        """Return what the newest observation has beyond the demonstrations, farthest first."""
+        """Return what the newest observation has beyond the demonstrations, farthest first; log texts, each once."""
         try:
             beyond = self._policy.beyond_shown(self._newest)
         except ValueError:  # it belongs to the policy before
             return ""
+        heard = self._policy.heard(self._newest)
+        for line in heard:
+            if line not in self._heard:
+                self.get_logger().warning(line)
+        self._heard = heard
         farthest = sorted(beyond, key=lambda name: -beyond[name])
         return listed([f"{name} by {beyond[name]:.2g} scales" for name in farthest])
 

@@ -135,6 +135,10 @@ class RemotePolicy:
         """Return nothing: what the server's policy was shown is not known here."""
         return {}
 
+    def heard(self, observation: Observation) -> tuple[str, ...]:
+        """Return nothing, as `beyond_shown`."""
+        return ()
+
     def difference(self, commands: Vector, others: Vector) -> Vector:
         """Return the difference (..., L) of absolute commands (..., A), in halves of the contract's ranges."""
         apart: Vector = self.form.difference(commands, others) / self._scale

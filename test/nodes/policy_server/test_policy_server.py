@@ -1,6 +1,7 @@
 """The policy server on a real graph: loading, refusals, proposals."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -9,13 +10,14 @@ from made_versions import constant_policy
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ticked_robot import CONTRACT, MS, TEXT, Robot
 
-from il_ros.core import messages
+from il_ros.core import contract, messages
 from il_ros.nodes.policy_server.node import PolicyServer
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN
-from il_ros.policies import checkpoint
+from il_ros.policies import checkpoint, vocabulary
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.policies.runner import LoadedPolicy
+from il_ros.policies.vocabulary import Vocabulary
 from il_ros.records import proposal
 
 STRING = "std_msgs/msg/String"
@@ -119,6 +121,43 @@ def test_every_family_is_served_and_a_tick_has_its_own_noise(graph, tmp_path, na
         graph.until(lambda: len(robot.proposals) == len(seen), "a proposal")
         got = proposal.from_message(robot.proposals[-1], CONTRACT.action_names, CONTRACT.period_ns)
         np.testing.assert_allclose(got.chunk, policy.act(seen[-2:], seed=got.stamp_ns), atol=1e-6)
+
+
+def test_a_text_that_was_not_shown_is_logged_once_and_named_in_the_diagnostics(graph, tmp_path, capfd):
+    words = "  words: {topic: words, type: std_msgs/msg/String, max_age_s: 100}\n"
+    own = contract.parse(TEXT.replace("actions:", f"{words}actions:"), "words")
+    identity = Affine(np.zeros(2), np.ones(2))
+    settings = family("film").settings(hidden=(4,))
+    assets = {vocabulary.ASSET: Vocabulary.of(["go left", "go right"]).to_bytes()}
+    network = make_network("film", settings, own, Normaliser(identity, identity), assets)
+    policy = LoadedPolicy(own, "film", settings, network, Normaliser(identity, identity), "v1")
+    checkpoint.save(tmp_path / "told", policy)
+    node, robot = graph.start(PolicyServer, checkpoint=str(tmp_path / "told")), Robot(graph)
+    say = graph.publisher("words", STRING, 1)
+    graph.until(say.count, "the policy server's subscription")
+
+    def hears(text, uncertainty):
+        say(messages.make(STRING, data=text))
+
+        def answered():
+            robot._stamp_ns = time.time_ns()  # a text has no stamp: its arrival counts
+            robot.tick()
+            answers = [
+                proposal.from_message(each, own.action_names, own.period_ns) for each in robot.proposals[-1:]
+            ]
+            return [each.uncertainty for each in answers] == [uncertainty]
+
+        graph.until(answered, f"the answer to {text}")
+        named = node.status().values["beyond the demonstrations"]
+        assert node.status().values["beyond the demonstrations"] == named
+        return named
+
+    assert "words" not in hears("go left", None)
+    assert "the words of words ('sing') by 2 scales" in hears(
+        "sing", 2.0
+    )  # not shown, and one word that was not
+    said = "words 'sing' was not shown: it means none of those that were shown"
+    assert capfd.readouterr().err.count(said) == 1
 
 
 def test_inactive_it_is_silent_and_active_again_it_proposes(graph, trained):

@@ -82,6 +82,13 @@ def test_a_negation_is_never_taken_for_what_it_negates(words, made, text):
     assert made.calls == before
 
 
+def test_what_a_new_text_is_taken_for_is_said(words):
+    assert words.understanding("turn left") == "it is taken for 'go left'"
+    assert words.understanding("sing") == "it means none of those that were shown"
+    assert words.understanding("Go  left") == ""
+    assert Vocabulary(("go",), 1).understanding("run") == ""  # the shown texts are not known
+
+
 def test_a_text_is_encoded_once_and_a_shown_one_never(words, made):
     before = made.calls
     for _ in range(3):
