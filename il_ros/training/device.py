@@ -1,10 +1,11 @@
-"""The device that trains: `cpu`, a torch device such as `cuda`, or `auto`."""
+"""The device that trains: `cpu`, a torch device such as `cuda`, or `auto`; and the precision of its products."""
 
 from __future__ import annotations
 
 import re
 
 AUTO = "auto"
+FLOAT32, BF16 = PRECISIONS = ("float32", "bf16")
 _KNOWN = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 

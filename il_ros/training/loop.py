@@ -106,7 +106,12 @@ class TrainingLoop:
                 f"{processes.part.of} processes cannot share a batch of {counted(least, 'frame')}: start fewer, or set "
                 "a larger batch_size"
             )
-        gradient = gradient_of(self.network, self.flat, train.example())
+        training = self.training
+        if training.compile and not processes.alone:
+            raise ValueError("compile: is for a training by one process; set compile to false")
+        gradient = gradient_of(
+            self.network, self.flat, train.example(), training.precision, compiled=training.compile
+        )
         for values in (self.flat.values, *self.flat.buffers().values()):
             processes.take_over_(values)
         before_s = self.curves[-1].seconds if self.curves else 0.0

@@ -18,6 +18,7 @@ from il_ros.episodes.arrays.dataset import SPLITS
 from il_ros.policies.families.registry import family
 from il_ros.policies.uncertainty import KINDS
 from il_ros.training import device
+from il_ros.training.device import FLOAT32, PRECISIONS
 from il_ros.training.weighting import Weighting
 
 AUTO = "auto"
@@ -42,6 +43,8 @@ ADDED: dict[str, Any] = {
     "blur_px": 0.0,
     "mirror": [],
     "validation_by": "episode",
+    "precision": FLOAT32,
+    "compile": False,
 }
 """Keys of `training` that earlier recipes lack, and the value that those worked by.
 
@@ -83,6 +86,8 @@ class Training:
     seed: int = 0
     threads: int = 1
     device: str = "auto"
+    precision: str = FLOAT32
+    compile: bool = False
     uncertainty: str = "raw"
     recovery: float = 1.0
     recovery_s: float = 1.0
@@ -119,6 +124,7 @@ class Training:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
         one_of("pictures", self.pictures, PICTURES)
         one_of("validation_by", self.validation_by, SPLITS)
+        one_of("precision", self.precision, PRECISIONS)
         one_of("schedule", self.schedule, SCHEDULES)
         one_of("keep", self.keep, KEEPS)
         one_of("uncertainty", self.uncertainty, KINDS)

@@ -109,7 +109,8 @@ class CategoricalHead(nn.Module):
     def classes_of(self, target: Tensor) -> Tensor:
         """Return the class of each variable (B, H, V) that is nearest to actions (B, H, A)."""
         values = self.values
-        apart = values.square().sum(dim=2) - 2 * torch.einsum("bha,vca->bhvc", target, values)
+        with torch.autocast(target.device.type, enabled=False):  # rounded, it would be another class
+            apart = values.square().sum(dim=2) - 2 * torch.einsum("bha,vca->bhvc", target, values)
         return apart.masked_fill(~self.exists, math.inf).argmin(dim=3)
 
     def loss(self, prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:

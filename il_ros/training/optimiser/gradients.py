@@ -1,22 +1,32 @@
 """Gradient computation for a batch: by autograd, or analytically for perceptrons.
 
 With small batches autograd's overhead exceeds the arithmetic (bench/training.py). Both overwrite the flat
-gradient and return the loss.
+gradient and return the loss. With precision bf16, autograd computes products and convolutions in bfloat16
+(`torch.autocast`); weights, gradient and optimiser stay float32. It has float32's range, so the loss needs no scale.
 """
 
 from __future__ import annotations
 
 import copy
+import importlib.util
 import logging
+import os
+import shutil
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from il_ros.policies.protocol import Batch, Loss, Model, PolicyModel, Window
+from il_ros.training.device import BF16, FLOAT32
 from il_ros.training.optimiser.flat import FlatParameters
 from il_ros.training.optimiser.mlp_gradient import SLOPES, Layer, MLPGradient
 
+_RENDERER = "mujoco.egl"
+"""Mesa's EGL holds one LLVM and triton another one: loaded in this order they crash."""
+LossOf = Callable[[Batch, torch.Generator], Loss]
 Gradient = Callable[[Batch, torch.Generator], Loss]
 
 PROOF_COUNT = 5
@@ -25,13 +35,28 @@ PROOF_RELATIVE = 1e-6
 """Largest difference there, in double precision, of the largest number in the gradient."""
 
 
-def gradient_of(network: Model, flat: FlatParameters, example: Batch) -> Gradient:
+def gradient_of(
+    network: Model,
+    flat: FlatParameters,
+    example: Batch,
+    precision: str = FLOAT32,
+    *,
+    compiled: bool = False,
+) -> Gradient:
     """Return the fastest gradient function for this network that is right; `example` says what batches look like.
 
     The analytic gradient is chosen if it equals autograd's on a random batch: what a network computes between its
-    layers cannot be seen from them. Otherwise a log message gives the difference.
+    layers cannot be seen from them. Otherwise a log message gives the difference. `precision` and `compiled` (torch's
+    compiler makes the loss faster, after minutes for the first batch) are those of autograd.
+    Raises ValueError when torch's compiler cannot be used here.
     """
-    if flat.gradient.device.type == "cpu" and isinstance(network, PolicyModel):
+    device = flat.gradient.device.type
+    if compiled and (missing := why_not_compiled(device)):
+        raise ValueError(f"compile: {missing}; or set compile to false")
+    if compiled or precision != FLOAT32:
+        loss_of = torch.compile(network.loss) if compiled else network.loss
+        return lambda batch, rng: by_autograd(network, flat, batch, rng, precision, loss_of)
+    if device == "cpu" and isinstance(network, PolicyModel):
         try:
             by_hand = analytic(network)
             wrong = "" if by_hand is None else fault(network, example)
@@ -47,10 +72,31 @@ def gradient_of(network: Model, flat: FlatParameters, example: Batch) -> Gradien
     return lambda batch, rng: by_autograd(network, flat, batch, rng)
 
 
-def by_autograd(network: Model, flat: FlatParameters, batch: Batch, rng: torch.Generator) -> Loss:
-    """Return the loss () and write its gradient to `flat.gradient`."""
+def why_not_compiled(device: str) -> str:
+    """Return why torch's compiler cannot be used in this process on a kind of device, "" if it can."""
+    has_triton = importlib.util.find_spec("triton") is not None
+    if device == "cuda" and not has_triton:
+        return "on a GPU torch's compiler needs the package triton, which is not installed"
+    compiler = os.environ.get("CXX", "g++") if device == "cpu" else os.environ.get("CC", "gcc")
+    if not shutil.which(compiler):
+        return f"torch's compiler needs {compiler}, which is not installed (Debian, Ubuntu: apt install g++)"
+    if has_triton and _RENDERER in sys.modules and "torch._dynamo" not in sys.modules:
+        return "this process has rendered pictures, and would crash in torch's compiler; train in another process"
+    return ""
+
+
+def by_autograd(
+    network: Model,
+    flat: FlatParameters,
+    batch: Batch,
+    rng: torch.Generator,
+    precision: str = FLOAT32,
+    loss_of: LossOf | None = None,
+) -> Loss:
+    """Return the loss () and write its gradient to `flat.gradient`; `loss_of`: another form of `network.loss`."""
     flat.gradient.zero_()
-    loss = network.loss(batch, rng)
+    with torch.autocast(flat.values.device.type, torch.bfloat16) if precision == BF16 else nullcontext():
+        loss = (loss_of or network.loss)(batch, rng)
     loss.total.backward()  # type: ignore[no-untyped-call]
     return Loss(loss.total.detach(), {name: part.detach() for name, part in loss.parts.items()})
 
