@@ -32,7 +32,7 @@ def effort(root, own, names=None):
 def frames(entry, own, root):
     """Return the number of labelled frames that the package extracts from an episode."""
     try:
-        return len(cache.load(entry, own, cache.cache_folder(root)))
+        return len(cache.Conversion(own, cache.cache_folder(root)).load(entry))
     except array_files.NoFramesError:
         return 0
 

@@ -253,8 +253,8 @@ def test_only_what_a_data_set_has_copies_of_goes(root, prune, tmp_path):
 
 def test_the_cached_arrays_of_a_pruned_episode_go(root, prune):
     entry = look(root / "episode_000001")
-    cache.load(entry, made.CONTRACT, cache.cache_folder(root))
-    cache.load(look(root / "episode_000003"), made.CONTRACT, cache.cache_folder(root))
+    cache.Conversion(made.CONTRACT, cache.cache_folder(root)).load(entry)
+    cache.Conversion(made.CONTRACT, cache.cache_folder(root)).load(look(root / "episode_000003"))
 
     def cached():
         return {path.name for path in (root / ".cache").glob("*/episode_*")}

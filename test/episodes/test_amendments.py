@@ -16,7 +16,7 @@ from il_ros.episodes.layout import LayoutError
 
 
 def load(folder):
-    return cache.load(look(folder), CONTRACT, cache.cache_folder(folder.parent))
+    return cache.Conversion(CONTRACT, cache.cache_folder(folder.parent)).load(look(folder))
 
 
 def test_a_span_left_out_gives_no_frames_and_comes_back_when_undone(tmp_path):

@@ -48,7 +48,7 @@ def readers(root, folder):
     entry = catalogue.look(folder)
     contract = contracts.parse(entry.info.contract_text, "the episode's")
     with pytest.raises(BagError) as raised:
-        cache.load(entry, contract, root / "arrays")
+        cache.Conversion(contract, root / "arrays").load(entry)
     shutil.rmtree(root / "arrays")
     return {
         "arrays": str(raised.value),

@@ -278,7 +278,7 @@ def _cached(
     shutil.rmtree(kept, ignore_errors=True)
 
     def read(_: Path) -> object:
-        arrays = array_cache.load(entry, made.CONTRACT, kept, compressed=compressed)
+        arrays = array_cache.Conversion(made.CONTRACT, kept, compressed=compressed).load(entry)
         assert len(arrays) == len(arrays.commands) == len(arrays.ticks_ns)
         return [np.asarray(arrays.observations["camera"][tick]).shape for tick in range(len(arrays))]
 

@@ -137,7 +137,7 @@ def _plot(args: argparse.Namespace) -> int:
     # a temporary cache: plotting writes nothing into the folder of the episodes
     with tempfile.TemporaryDirectory(prefix="il_ros_plot_") as folder:
         curves = decision_curves(entry, lambda reason: say(f"left out from {reason}", file=sys.stderr))
-        arrays = cache.load(entry, contract, Path(folder), DRIVEN)
+        arrays = cache.Conversion(contract, Path(folder), DRIVEN).load(entry)
         plot_episode(arrays, contract, output, curves, limited_ticks(entry))
     say(f"written: {output}")
     return 0

@@ -15,9 +15,10 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -62,44 +63,174 @@ def cache_folder(root: Path) -> Path:
         return temporary
 
 
-def load(
-    entry: Entry,
-    contract: Contract,
-    cache: Path,
-    rule: Rule = BY_MODE,
-    *,
-    history: int = 1,
-    optional: Collection[str] = (),
-    compressed: bool = False,
-) -> EpisodeArrays:
-    """Return an episode's arrays, from the cache if they are up to date, else made anew.
+@dataclass(frozen=True)
+class Conversion:
+    """How arrays are made of episodes, and in which cache they are kept.
 
-    `history`: the ticks of the windows for which they have all ticks. `optional`: the keys of observations that may be
-    missing, at a tick or in the bag. `compressed`: pictures are kept compressed and decoded when they are indexed.
-    Raises NoFramesError when no frame is usable, MismatchError when the bag lacks what the contract needs,
-    BagError when it can't be read, OSError when the cache can't be written.
+    `folder`: that of the cache (`cache_folder`). `rule`: the label rule. `history`: the ticks of the windows for which
+    arrays have all ticks. `optional`: the keys of observations that may be missing, at a tick or in the bag.
+    `compressed`: pictures are kept compressed and decoded when they are indexed.
     """
-    found = _opened(entry, contract, cache, rule, history, optional, compressed, make=True)
-    if found is None:
-        raise OSError(f"{cache}: the arrays of {entry.name} were just written and can't be read back")
-    return found
 
+    contract: Contract
+    folder: Path
+    rule: Rule = BY_MODE
+    history: int = 1
+    optional: Collection[str] = ()
+    compressed: bool = False
 
-def ready(
-    entry: Entry,
-    contract: Contract,
-    cache: Path,
-    rule: Rule = BY_MODE,
-    *,
-    history: int = 1,
-    optional: Collection[str] = (),
-    compressed: bool = False,
-) -> EpisodeArrays | None:
-    """Return an episode's arrays if they are in the cache and up to date; parameters as of `load`."""
-    try:
-        return _opened(entry, contract, cache, rule, history, optional, compressed, make=False)
-    except MismatchError:  # of its amendments: `load` says so
-        return None
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "optional", tuple(sorted(self.optional)))
+        pictured = pictures.raw_bytes(self.contract.observations) > 0
+        object.__setattr__(self, "compressed", self.compressed and pictured)
+
+    def load(self, entry: Entry) -> EpisodeArrays:
+        """Return an episode's arrays, from the cache if they are up to date, else made anew.
+
+        Raises NoFramesError when no frame is usable, MismatchError when the bag lacks what the contract needs,
+        BagError when it can't be read, OSError when the cache can't be written.
+        """
+        found = self._opened(entry, make=True)
+        if found is None:
+            raise OSError(
+                f"{self.folder}: the arrays of {entry.name} were just written and can't be read back"
+            )
+        return found
+
+    def prepare(self, entry: Entry) -> None:
+        """Make an episode's arrays if they are not in the cache, and no other process makes them now.
+
+        So several computers that share the cache divide the work. Raises as `load`.
+        """
+        with suppress(BlockingIOError):
+            self._opened(entry, make=True, wait=False)
+
+    def ready(self, entry: Entry) -> EpisodeArrays | None:
+        """Return an episode's arrays if they are in the cache and up to date, else None."""
+        try:
+            return self._opened(entry, make=False)
+        except MismatchError:  # of its amendments: `load` says so
+            return None
+
+    def kept(self, entry: Entry) -> EpisodeArrays:
+        """Return an episode's arrays in the form of pictures in which the cache has them, else as `load` does.
+
+        For readers of a few episodes: a data set that training keeps compressed is not kept a second time, raw.
+        """
+        other = replace(self, compressed=not self.compressed)
+        for form in (self, other):
+            if (found := form.ready(entry)) is not None:
+                return found
+        return self.load(entry)
+
+    def _opened(self, entry: Entry, *, make: bool, wait: bool = True) -> EpisodeArrays | None:
+        parts = [self.contract.hash]
+        parts += [] if self.rule.name == BY_MODE.name else [self.rule.name]
+        parts += ["optional", *self.optional] if self.optional else []
+        parts += ["compressed"] if self.compressed else []
+        among = self.folder / "-".join(parts)
+        among.mkdir(parents=True, exist_ok=True)
+        folder = among / entry.name
+        with _locked(among / f".{entry.name}.lock", wait):
+            key = self._key(entry)
+            found = self._read(entry, folder, key)
+            if found is None and make:
+                self._make(entry, folder, key)
+                found = self._read(entry, folder, key)
+        return found
+
+    def _read(self, entry: Entry, folder: Path, key: dict[str, Any]) -> EpisodeArrays | None:
+        """Return the arrays in `folder`; None when they are missing, damaged or made from another bag."""
+        manifest = array_files.read_manifest(folder)
+        if manifest is None or manifest.get("key") != key:
+            return None
+        try:
+            if manifest.get("history", 1) < self.history:
+                return None
+            if "span_ns" not in manifest and manifest["skipped"]:
+                return None  # arrays of before 2026-12; of all ticks it is known
+            arrays = array_files.read(folder, self.contract, self.optional, self.compressed)
+            for part in (arrays, vars(arrays["unlabelled"])):
+                _require_fitting(part, self.contract)
+            if (
+                arrays["commands"].shape[1:] != (self.contract.action_size,)
+                or arrays["commands"].dtype != np.float64
+            ):
+                raise ValueError(f"commands are {arrays['commands'].shape}")
+            return EpisodeArrays(
+                name=entry.name,
+                **arrays,
+                period_ns=self.contract.period_ns,
+                outcome=entry.outcome,
+                task=entry.task,
+                authority=tuple(manifest["authority"]),
+                skipped=manifest["skipped"],
+                takeovers_ns=tuple(manifest["takeovers_ns"]),
+                notes=tuple(manifest["notes"]),
+                span_ns=tuple(manifest["span_ns"]) if "span_ns" in manifest else None,
+                **(_grouped(manifest, self.contract) if self.contract.grouped else {}),
+            )
+        except Exception:  # a file cut by a power failure, on which NumPy raises many errors; it is rebuilt
+            return None
+
+    def _make(self, entry: Entry, folder: Path, key: dict[str, Any]) -> None:
+        """Build the arrays in a temporary folder, then rename it to `folder`."""
+        fresh = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=folder.parent))
+        try:
+            require_whole(entry.folder)
+            decoders = pictures.compressing if self.compressed else decoder
+            replay = open_replay(
+                open_bag(entry.folder), self.contract, entry.info, self.rule, self.optional, decoders
+            )
+            array_files.write(
+                fresh,
+                self.contract,
+                replay,
+                key,
+                replay.takeovers_ns,
+                replay.notes,
+                replay.group_takeovers_ns,
+                history=self.history,
+                optional=self.optional,
+                compressed=self.compressed,
+            )
+            shutil.rmtree(folder, ignore_errors=True)
+            fresh.rename(folder)
+        except OSError as error:
+            where = error.filename or fresh
+            raise OSError(
+                error.errno, f"the array cache can't be written: {error.strerror}", str(where)
+            ) from error
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+    def _key(self, entry: Entry) -> dict[str, Any]:
+        """Return everything besides the contract's meaning that the arrays depend on, as JSON values."""
+        files = [(file.name, file.stat()) for file in bag_files(entry.folder)]
+        info: EpisodeInfo | None = entry.info
+        return {
+            "version": VERSION,
+            "rule": self.rule.name,
+            "files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files],
+            "episode": None
+            if info is None
+            else [
+                info.started_ns,
+                info.stopped_ns,
+                info.succeeded_ns,
+                info.topics,
+                info.decision_topic,
+                info.contract_hash,
+            ],
+            **({"amended": amendments.plain(amended)} if (amended := _amended(entry)) else {}),
+            **({"inferred": inferred} if (inferred := _inferred(entry)) else {}),
+            **(
+                {"groups": {group.name: list(group.columns) for group in self.contract.groups}}
+                if self.contract.grouped
+                else {}
+            ),
+            **({"quality": pictures.QUALITY} if self.compressed else {}),
+        }
 
 
 def compresses(entries: Iterable[Entry], contract: Contract, wanted: str = "auto") -> bool:
@@ -128,80 +259,6 @@ def _duration_s(entry: Entry) -> float:
         return 0.0
 
 
-def _opened(
-    entry: Entry,
-    contract: Contract,
-    cache: Path,
-    rule: Rule,
-    history: int,
-    optional: Collection[str],
-    compressed: bool,
-    *,
-    make: bool,
-) -> EpisodeArrays | None:
-    parts = [contract.hash]
-    parts += [] if rule.name == BY_MODE.name else [rule.name]
-    parts += ["optional", *sorted(optional)] if optional else []
-    compressed = compressed and pictures.raw_bytes(contract.observations) > 0
-    parts += ["compressed"] if compressed else []
-    folder_of_contract = cache / "-".join(parts)
-    folder_of_contract.mkdir(parents=True, exist_ok=True)
-    folder = folder_of_contract / entry.name
-    with _locked(folder_of_contract / f".{entry.name}.lock"):
-        wanted = Conversion(
-            rule, history, tuple(sorted(optional)), _key(entry, rule, contract, compressed), compressed
-        )
-        found = _read(entry, contract, folder, wanted)
-        if found is None and make:
-            _make(entry, contract, folder, wanted)
-            found = _read(entry, contract, folder, wanted)
-    return found
-
-
-class Conversion(NamedTuple):
-    """How arrays are made: rule, length of windows, optional observations (sorted), and the key of their source."""
-
-    rule: Rule
-    history: int
-    optional: tuple[str, ...]
-    key: dict[str, Any]
-    compressed: bool
-
-
-def _read(entry: Entry, contract: Contract, folder: Path, wanted: Conversion) -> EpisodeArrays | None:
-    """Return the arrays in `folder`; None when they are missing, damaged or made from another bag."""
-    manifest = array_files.read_manifest(folder)
-    if manifest is None or manifest.get("key") != wanted.key:
-        return None
-    try:
-        if manifest.get("history", 1) < wanted.history:
-            return None
-        if (
-            "span_ns" not in manifest and manifest["skipped"]
-        ):  # arrays of before 2026-12; of all ticks it is known
-            return None
-        arrays = array_files.read(folder, contract, wanted.optional, wanted.compressed)
-        for part in (arrays, vars(arrays["unlabelled"])):
-            _require_fitting(part, contract)
-        if arrays["commands"].shape[1:] != (contract.action_size,) or arrays["commands"].dtype != np.float64:
-            raise ValueError(f"commands are {arrays['commands'].shape}")
-        return EpisodeArrays(
-            name=entry.name,
-            **arrays,
-            period_ns=contract.period_ns,
-            outcome=entry.outcome,
-            task=entry.task,
-            authority=tuple(manifest["authority"]),
-            skipped=manifest["skipped"],
-            takeovers_ns=tuple(manifest["takeovers_ns"]),
-            notes=tuple(manifest["notes"]),
-            span_ns=tuple(manifest["span_ns"]) if "span_ns" in manifest else None,
-            **(_grouped(manifest, contract) if contract.grouped else {}),
-        )
-    except Exception:  # a file cut by a power failure, on which NumPy raises many errors; it is rebuilt
-        return None
-
-
 def _grouped(manifest: dict[str, Any], contract: Contract) -> dict[str, Any]:
     """Return the fields of episodes under a contract with several action groups."""
     return {
@@ -226,67 +283,6 @@ def _require_fitting(ticks: Mapping[str, Any], contract: Contract) -> None:
             raise ValueError(f"absent '{key}' is {missing.dtype} {missing.shape}")
 
 
-def _make(entry: Entry, contract: Contract, folder: Path, wanted: Conversion) -> None:
-    """Build the arrays in a temporary folder, then rename it to `folder`."""
-    fresh = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=folder.parent))
-    try:
-        require_whole(entry.folder)
-        decoders = pictures.compressing if wanted.compressed else decoder
-        replay = open_replay(
-            open_bag(entry.folder), contract, entry.info, wanted.rule, wanted.optional, decoders
-        )
-        array_files.write(
-            fresh,
-            contract,
-            replay,
-            wanted.key,
-            replay.takeovers_ns,
-            replay.notes,
-            replay.group_takeovers_ns,
-            history=wanted.history,
-            optional=wanted.optional,
-            compressed=wanted.compressed,
-        )
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
-    except OSError as error:
-        where = error.filename or fresh
-        raise OSError(
-            error.errno, f"the array cache can't be written: {error.strerror}", str(where)
-        ) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _key(entry: Entry, rule: Rule, contract: Contract, compressed: bool) -> dict[str, Any]:
-    """Return everything besides the contract's meaning that the arrays depend on, as JSON values."""
-    files = [(file.name, file.stat()) for file in bag_files(entry.folder)]
-    info: EpisodeInfo | None = entry.info
-    return {
-        "version": VERSION,
-        "rule": rule.name,
-        "files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files],
-        "episode": None
-        if info is None
-        else [
-            info.started_ns,
-            info.stopped_ns,
-            info.succeeded_ns,
-            info.topics,
-            info.decision_topic,
-            info.contract_hash,
-        ],
-        **({"amended": amendments.plain(amended)} if (amended := _amended(entry)) else {}),
-        **({"inferred": inferred} if (inferred := _inferred(entry)) else {}),
-        **(
-            {"groups": {group.name: list(group.columns) for group in contract.groups}}
-            if contract.grouped
-            else {}
-        ),
-        **({"quality": pictures.QUALITY} if compressed else {}),
-    }
-
-
 def _amended(entry: Entry) -> amendments.Amendments:
     try:
         return amendments.read(entry.folder)
@@ -304,10 +300,11 @@ def _inferred(entry: Entry) -> list[int]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, wait: bool) -> Iterator[None]:
+    """Hold a file's lock; raises BlockingIOError when another process holds it, unless it may `wait`."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)

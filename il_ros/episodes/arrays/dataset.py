@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from il_ros.core.tables import counted, grouped
 from il_ros.episodes.arrays import array_files, cache
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.arrays.turns import turn_warnings
-from il_ros.episodes.bag.reader import BagError, BeingRecordedError, bag_files
+from il_ros.episodes.bag.reader import BagError, BeingRecordedError
 from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.catalogue import Entry, Omission, Selection, scan
-from il_ros.episodes.jobs import cores, mapped
+from il_ros.episodes.jobs import jobs_for, mapped
 from il_ros.records.labelling import BY_MODE, DRIVEN, SENT, Rule
 from il_ros.records.outcomes import FAILURE
 
@@ -118,9 +119,9 @@ class Dataset:
         0 and at most `validation_most`, and never more frames than remain to train. `validation_by`: one of SPLITS; all
         episodes of an operator (task, instruction) are then held out, or none, and `validation_most` counts operators.
         `held_out`: the names of the validation episodes, instead of a share.
-        `history` and `optional`: those of the policy that is trained, see `cache.load`. `pictures`: how they are kept,
-        see `cache.compresses`. `jobs`: processes that convert at a time, 0: one per core where that is worth it. A
-        script that wants several needs `if __name__ == "__main__":`, as they import it.
+        `history` and `optional`: those of the policy that is trained, see `cache.Conversion`. `pictures`: how they are
+        kept, see `cache.compresses`. `jobs`: processes that convert at a time, 0: one per core where that is worth it.
+        A script that wants several needs `if __name__ == "__main__":`, as they import it.
         `progress` wraps the sequence of episodes being converted, as tqdm does.
         Raises DatasetError when no episode remains, FileNotFoundError when `root` does not exist, OSError
         when the cache can't be written.
@@ -129,19 +130,19 @@ class Dataset:
         wanted, left_out, omissions = _choose(root, select)
         array_files.allow_open_files(len(wanted) * len(contract.observations))
         compressed = cache.compresses(wanted, contract, pictures)
-        form = _Form(contract, cache.cache_folder(root), rule, history, tuple(sorted(optional)), compressed)
+        form = cache.Conversion(contract, cache.cache_folder(root), rule, history, optional, compressed)
         made = {entry.name: form.ready(entry) for entry in wanted}
         missing = [entry for entry in wanted if made[entry.name] is None]
         episodes = []
         if rule not in (BY_MODE, DRIVEN, SENT):
             jobs = 1  # another process may not have its function
-        jobs = jobs or _jobs(missing)
-        with mapped(form.convert, missing if jobs > 1 else [], jobs) as converted:
+        jobs = jobs or jobs_for([entry.folder for entry in missing])
+        with mapped(partial(_convert, form), missing, jobs) as converted:
             for entry in progress(wanted):
                 arrays = made[entry.name]
                 try:
                     if arrays is None:
-                        if jobs > 1 and (error := _next(converted, jobs)) is not None:
+                        if (error := _next(converted, jobs)) is not None:
                             raise error
                         arrays = form.load(entry)
                     episodes.append(arrays)
@@ -202,44 +203,13 @@ class Dataset:
         return cls(contract, train, kept, summary)
 
 
-WORTH_PROCESSES = 32_000_000
-"""Bytes of bags to convert from which several processes, which take a second to start, are faster."""
-
-
-@dataclass(frozen=True)
-class _Form:
-    """Which arrays are wanted of each episode: the arguments of `cache.load`."""
-
-    contract: Contract
-    folder: Path
-    rule: Rule
-    history: int
-    optional: tuple[str, ...]
-    compressed: bool
-
-    def ready(self, entry: Entry) -> EpisodeArrays | None:
-        return cache.ready(entry, self.contract, self.folder, self.rule, **self._options)
-
-    def load(self, entry: Entry) -> EpisodeArrays:
-        return cache.load(entry, self.contract, self.folder, self.rule, **self._options)
-
-    def convert(self, entry: Entry) -> ValueError | None:
-        """Fill the cache; return why the episode can't be used, as the error that `load` would raise."""
-        try:
-            self.load(entry)
-        except UNUSABLE as error:
-            return error
-        return None
-
-    @property
-    def _options(self) -> dict[str, Any]:
-        return {"history": self.history, "optional": self.optional, "compressed": self.compressed}
-
-
-def _jobs(missing: Sequence[Entry]) -> int:
-    """Return by how many processes the missing arrays are made."""
-    stored = sum(file.stat().st_size for entry in missing for file in bag_files(entry.folder))
-    return min(cores(), len(missing)) if stored >= WORTH_PROCESSES else 1
+def _convert(conversion: cache.Conversion, entry: Entry) -> ValueError | None:
+    """Fill the cache; return why the episode can't be used, as the error that `load` would raise."""
+    try:
+        conversion.prepare(entry)
+    except UNUSABLE as error:
+        return error
+    return None
 
 
 def _next(converted: Iterator[ValueError | None], jobs: int) -> ValueError | None:

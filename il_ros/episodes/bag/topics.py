@@ -13,7 +13,7 @@ from il_ros.core import messages
 from il_ros.core.codecs import codec_types
 from il_ros.core.contract import Contract, ContractError
 from il_ros.core.messages import fields
-from il_ros.core.specs import STRING, ActionGroup, ObservationSpec, StreamSpec
+from il_ros.core.specs import COMPRESSED_IMAGE, IMAGE, STRING, ActionGroup, ObservationSpec, StreamSpec
 from il_ros.core.tables import listed
 from il_ros.episodes.bag.reader import Bag, BagError, TopicSummary
 from il_ros.episodes.layout import EpisodeInfo
@@ -46,9 +46,10 @@ class ContractTopics:
     `observed` and `commanded`: the contract's topic -> the bag's. `decisions`: the bag's topic of decisions,
     None when labels come from the commanded topics. `columns` (A,): the index of each of the contract's
     action elements in a decision's vector, which has `decided` elements. `expert`: the expert's proposals,
-    None without their own topic. `notes`: a sentence for each topic that the bag has under another name, or with
-    another definition of its type. `variants`: the contract's topic -> the name under which that definition is known
-    (`messages.variant`), by which its messages are read.
+    None without their own topic. `notes`: a sentence for each topic that the bag has under another name, with
+    another definition of its type, or as compressed pictures instead of raw ones or the reverse. `variants`: the
+    contract's topic -> the type by which its messages are read instead, or the name under which the bag's definition is
+    known (`messages.variant`).
     """
 
     observed: Mapping[str, str]
@@ -153,6 +154,9 @@ def _names(
             several = f", which is in the bag as {' and as '.join(inside)}: only one is accepted"
             why = several if inside else ", which is not in the bag"
             problems.append(f"{spec.key} needs topic {spec.topic} ({spec.type}){why}")
+        elif bag.topics[name].type != spec.type and _are_pictures(spec, bag.topics[name].type):
+            variants[spec.topic] = bag.topics[name].type
+            names[spec.topic] = name
         elif bag.topics[name].type != spec.type:
             problems.append(
                 f"{spec.key} needs {name} as {spec.type}, but the bag has {bag.topics[name].type}"
@@ -176,6 +180,12 @@ def _names(
     return names
 
 
+def _are_pictures(spec: StreamSpec, found: str) -> bool:
+    """Return whether a bag's type holds the pictures of an observation in the other form: raw or compressed."""
+    pictured = isinstance(spec, ObservationSpec) and spec.image is not None
+    return pictured and {spec.type, found} == {IMAGE, COMPRESSED_IMAGE}
+
+
 def _variant(spec: StreamSpec, topic: TopicSummary) -> str:
     """Return the name of the bag's own definition of an observed type; raises ValueError if it has other numbers."""
     if not isinstance(spec, ObservationSpec) or spec.type in codec_types():
@@ -191,9 +201,11 @@ def _variant(spec: StreamSpec, topic: TopicSummary) -> str:
 
 def _varied(variants: Mapping[str, str], contract: Contract) -> tuple[str, ...]:
     return tuple(
-        f"topic {topic} is read by the bag's own definition of {contract.topics[topic]}, which differs from the one "
-        f"here"
-        for topic in variants
+        f"topic {topic} is {kind} in the bag, {contract.topics[topic]} in the contract"
+        if kind in (IMAGE, COMPRESSED_IMAGE)
+        else f"topic {topic} is read by the bag's own definition of {contract.topics[topic]}, which differs from the "
+        "one here"
+        for topic, kind in variants.items()
     )
 
 

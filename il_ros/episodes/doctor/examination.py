@@ -76,12 +76,13 @@ def read_takes(
     left_out: list[tuple[str, str]] = []
     entries = list(entries)
     compressed = cache.compresses([each for each in entries if each.usable], contract)
+    conversion = cache.Conversion(contract, folder, rule, compressed=compressed)
     for entry in entries:
         if not entry.usable:
             left_out.append((entry.name, f"{entry.state}: {entry.reason}"))
             continue
         try:
-            episode = cache.load(entry, contract, folder, rule, compressed=compressed)
+            episode = conversion.kept(entry)
         except UNUSABLE as error:
             left_out.append((entry.name, str(error)))
             continue

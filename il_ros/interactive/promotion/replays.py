@@ -59,16 +59,19 @@ def frames(
         return [], {"episodes": [], "frames": 0, "none": "no folder of episodes given"}
     found: list[EpisodeArrays] = []
     left_out: dict[str, str] = {}
-    for name in names:
-        entry = look(root / name)
+    entries = [look(root / name) for name in names]
+    compressed = cache.compresses([each for each in entries if each.usable], contract)
+    for entry in entries:
         if not entry.usable:
-            left_out[name] = f"{entry.state}: {entry.reason}"
+            left_out[entry.name] = f"{entry.state}: {entry.reason}"
             continue
         try:
-            folder = cache.cache_folder(root)
-            found.append(cache.load(entry, contract, folder, history=history, optional=optional))
+            conversion = cache.Conversion(
+                contract, cache.cache_folder(root), history=history, optional=optional, compressed=compressed
+            )
+            found.append(conversion.kept(entry))
         except (*UNUSABLE, OSError) as error:
-            left_out[name] = str(error)
+            left_out[entry.name] = str(error)
         time.sleep(0)
     replay = list(criteria.frames(found, REPLAYED, history))
     record: dict[str, Any] = {"episodes": [episode.name for episode in found], "frames": len(replay)}

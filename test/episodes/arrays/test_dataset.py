@@ -17,7 +17,7 @@ from il_ros.records.labelling import Rule
 
 
 def load(folder, contract=made.CONTRACT, **options):
-    return cache.load(look(folder), contract, cache.cache_folder(folder.parent), **options)
+    return cache.Conversion(contract, cache.cache_folder(folder.parent), **options).load(look(folder))
 
 
 # ---- arrays and their cache
@@ -83,8 +83,8 @@ def test_text_is_kept_as_strings(tmp_path):
 
 def test_arrays_are_rebuilt_only_when_the_bag_or_the_span_changes(tmp_path, monkeypatch):
     made_count = []
-    real = cache._make
-    monkeypatch.setattr(cache, "_make", lambda *args: (made_count.append(1), real(*args)))
+    real = array_files.write
+    monkeypatch.setattr(array_files, "write", lambda *args, **by: (made_count.append(1), real(*args, **by)))
     folder = made.write(tmp_path, made.recorded(6))
     load(folder)
     load(folder)
@@ -107,7 +107,7 @@ def test_each_contract_and_each_rule_has_separate_arrays(tmp_path):
     assert load(folder, made.DELTA).actions[0, 0] == 1
     assert load(folder, rule=rule).actions[0, 0] == 0
     assert load(folder).actions[0, 0] == 1
-    assert len([path for path in (tmp_path / ".cache").iterdir() if path.is_dir()]) == 3
+    assert len({path.parent.parent for path in (tmp_path / ".cache").rglob("commands.npy")}) == 3
 
 
 def test_a_damaged_cache_is_rebuilt(tmp_path):

@@ -156,9 +156,9 @@ def test_arrays_are_made_again_when_a_contract_gets_groups(tmp_path):
     episode(tmp_path)
     (entry,) = scan(tmp_path).usable
     folder = cache.cache_folder(tmp_path)
-    assert len(cache.load(entry, made.CONTRACT, folder)) == 1
-    assert len(cache.load(entry, OWN, folder)) == 6
-    assert len(cache.load(entry, made.CONTRACT, folder)) == 1
+    assert len(cache.Conversion(made.CONTRACT, folder).load(entry)) == 1
+    assert len(cache.Conversion(OWN, folder).load(entry)) == 6
+    assert len(cache.Conversion(made.CONTRACT, folder).load(entry)) == 1
 
 
 def test_the_report_has_a_line_for_each_group(tmp_path):

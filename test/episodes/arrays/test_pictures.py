@@ -176,20 +176,30 @@ def with_jpegs(root, ticks=6, size=(8, 6), text=COMPRESSED_TEXT):
 def test_a_jpeg_of_the_contracts_size_is_kept_as_it_is_and_decodes_to_what_the_policy_sees(tmp_path):
     folder, shown = with_jpegs(tmp_path)
     own = contracts.parse(COMPRESSED_TEXT, "jpeg.yaml")
-    raw = cache.load(look(folder), own, tmp_path / "cache")
-    packed = cache.load(look(folder), own, tmp_path / "cache", compressed=True)
+    raw = cache.Conversion(own, tmp_path / "cache").load(look(folder))
+    packed = cache.Conversion(own, tmp_path / "cache", compressed=True).load(look(folder))
     np.testing.assert_array_equal(np.asarray(packed.observations["camera"]), raw.observations["camera"])
     (file,) = (tmp_path / "cache").rglob("observation.camera.pictures")
     assert file.read_bytes() == b"".join(data.tobytes() for data in shown)
     assert packed.digest == raw.digest  # of pictures, the shape
 
 
+def test_a_bag_may_have_raw_pictures_where_the_contract_has_compressed_ones(tmp_path):
+    entry = look(made.write(tmp_path, made.recorded(4)))
+    own = contracts.parse(COMPRESSED_TEXT, "jpeg.yaml")
+    found = cache.Conversion(own, tmp_path / "cache").load(entry)
+    wanted = cache.Conversion(made.CONTRACT, tmp_path / "cache").load(entry)
+    np.testing.assert_array_equal(found.observations["camera"], wanted.observations["camera"])
+
+
 def test_a_jpeg_of_another_size_is_made_anew(tmp_path):
     text = COMPRESSED_TEXT.replace("encoding: rgb8", "encoding: rgb8, fit: resize")
     folder, _ = with_jpegs(tmp_path, size=(16, 12), text=text)
     own = contracts.parse(text, "jpeg.yaml")
-    raw = cache.load(look(folder), own, tmp_path / "cache").observations["camera"]
-    packed = cache.load(look(folder), own, tmp_path / "cache", compressed=True).observations["camera"]
+    raw = cache.Conversion(own, tmp_path / "cache").load(look(folder)).observations["camera"]
+    packed = (
+        cache.Conversion(own, tmp_path / "cache", compressed=True).load(look(folder)).observations["camera"]
+    )
     assert packed.shape == raw.shape == (6, 6, 8, 3)
     assert np.abs(np.asarray(packed).astype(int) - raw).max() <= 3
 
@@ -222,8 +232,8 @@ def test_a_broken_jpeg_costs_its_tick_as_it_does_raw(tmp_path):
         tmp_path, sorted([*items, *shown], key=lambda item: item.log_ns), text=COMPRESSED_TEXT
     )
     own = contracts.parse(COMPRESSED_TEXT, "jpeg.yaml")
-    raw = cache.load(look(folder), own, tmp_path / "cache")
-    packed = cache.load(look(folder), own, tmp_path / "cache", compressed=True)
+    raw = cache.Conversion(own, tmp_path / "cache").load(look(folder))
+    packed = cache.Conversion(own, tmp_path / "cache", compressed=True).load(look(folder))
     np.testing.assert_array_equal(packed.ticks_ns, raw.ticks_ns)
     assert packed.skipped == raw.skipped
 
@@ -231,7 +241,7 @@ def test_a_broken_jpeg_costs_its_tick_as_it_does_raw(tmp_path):
 @pytest.mark.parametrize("damage", ["cut", "lost", "places"])
 def test_damaged_pictures_are_made_again(tmp_path, damage):
     entry = look(made.write(tmp_path / "episodes", made.recorded(8)))
-    first = cache.load(entry, made.CONTRACT, tmp_path / "cache", compressed=True)
+    first = cache.Conversion(made.CONTRACT, tmp_path / "cache", compressed=True).load(entry)
     (file,) = (tmp_path / "cache").rglob("observation.camera.pictures")
     if damage == "cut":
         file.write_bytes(file.read_bytes()[:-1])
@@ -239,7 +249,7 @@ def test_damaged_pictures_are_made_again(tmp_path, damage):
         file.unlink()
     else:
         np.save(file.with_name("observation.camera.places.npy"), np.zeros((8, 2)))
-    again = cache.load(entry, made.CONTRACT, tmp_path / "cache", compressed=True)
+    again = cache.Conversion(made.CONTRACT, tmp_path / "cache", compressed=True).load(entry)
     np.testing.assert_array_equal(
         np.asarray(again.observations["camera"]), np.asarray(first.observations["camera"])
     )

@@ -104,7 +104,7 @@ def test_the_cache_is_made_anew_for_a_longer_window_only(tmp_path):
     entry = look(episode(tmp_path, "pppee"))
     lengths = []
     for history in (1, 3, 2, 1, 4):
-        arrays = cache.load(entry, made.CONTRACT, tmp_path / "cache", history=history)
+        arrays = cache.Conversion(made.CONTRACT, tmp_path / "cache", history=history).load(entry)
         lengths.append(len(arrays.unlabelled))
     assert lengths == [0, 2, 2, 2, 3]
 

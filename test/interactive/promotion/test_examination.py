@@ -4,12 +4,15 @@ import errno
 import threading
 
 import made_arrays as arrays
+import made_episodes as recordings
 import made_versions as made
 import numpy as np
 import pytest
 
 from il_ros.core import files
 from il_ros.episodes import layout
+from il_ros.episodes.arrays import cache
+from il_ros.episodes.catalogue import look
 from il_ros.interactive.promotion import replays
 from il_ros.interactive.promotion.criteria import PromotionLimits
 from il_ros.interactive.promotion.examination import ExaminationPlan, ShadowBuffer, examine, load_requested
@@ -210,3 +213,15 @@ def _fitting(own):
     )
     settings = family("bc").settings(hidden=(8,), channels=(4,))
     return settings, make_network("bc", settings, own, normaliser), normaliser
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_pictures_are_replayed_in_the_form_that_training_kept(tmp_path, compressed):
+    entry = look(recordings.write(tmp_path, recordings.recorded(8)))
+    folder = cache.cache_folder(tmp_path)
+    kept = cache.Conversion(recordings.CONTRACT, folder, compressed=compressed).load(entry)
+    replay, record = replays.frames([entry.name], recordings.CONTRACT, tmp_path)
+    assert record == {"episodes": [entry.name], "frames": 8}
+    seen = [observations["camera"] for (observations,), _ in replay]
+    np.testing.assert_array_equal(seen, np.asarray(kept.observations["camera"]))
+    assert len({file.parent for file in folder.rglob("observation.camera.*")}) == 1  # no second copy

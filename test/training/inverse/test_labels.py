@@ -106,7 +106,7 @@ def test_labels_are_used_like_commands_named_by_their_source_and_reverted(place,
     before = digests(folder)
     cached = cache.cache_folder(place / "shown")
     with pytest.raises(MismatchError, match="which is not in the bag"):
-        cache.load(entry, made.CONTRACT, cached)
+        cache.Conversion(made.CONTRACT, cached).load(entry)
     assert main(["episodes", "label", str(folder), "--model", str(place / "inverse")]) == 0
     out = capsys.readouterr().out
     assert f"episode_000001: 17 labels by {SOURCE}; 1 tick without: 1 before a gap" in out
@@ -119,7 +119,7 @@ def test_labels_are_used_like_commands_named_by_their_source_and_reverted(place,
     assert digests(folder) == before
     assert main(["episodes", "label", str(folder), "--undo"]) == 0
     with pytest.raises(MismatchError):
-        cache.load(entry, made.CONTRACT, cached)
+        cache.Conversion(made.CONTRACT, cached).load(entry)
 
 
 def test_new_labels_replace_cached_ones(place):
@@ -129,7 +129,7 @@ def test_new_labels_replace_cached_ones(place):
     for value in (1.0, 2.25):
         commands = np.full((3, 3), value)
         inferred_labels.write(folder, InferredLabels("m", made.CONTRACT.action_names, ticks, commands))
-        np.testing.assert_array_equal(cache.load(entry, made.CONTRACT, cached).commands, commands)
+        np.testing.assert_array_equal(cache.Conversion(made.CONTRACT, cached).load(entry).commands, commands)
 
 
 def test_a_driven_episode_is_left_as_it_is(place):
@@ -154,7 +154,7 @@ def test_an_inverse_model_does_not_learn_from_what_one_inferred(place):
     model = checkpoint.load(place / "inverse")
     inferred_labels.write(folder, infer(model, entry).labels)
     with pytest.raises(MismatchError, match="which is not in the bag"):
-        cache.load(entry, made.CONTRACT, cache.cache_folder(place / "shown"), model.settings.rule)
+        cache.Conversion(made.CONTRACT, cache.cache_folder(place / "shown"), model.settings.rule).load(entry)
 
 
 def test_ticks_beyond_what_the_model_learnt_from_get_no_label(place):
@@ -186,7 +186,7 @@ def test_a_damaged_file_of_labels_is_refused_and_named(place):
         assert str(file) in str(refused.value)
     file.write_text(plain % "2.0")
     with pytest.raises(MismatchError, match="has no label of arm/b, which contract 'made_up' commands"):
-        cache.load(entry, made.CONTRACT, cache.cache_folder(place / "shown"))
+        cache.Conversion(made.CONTRACT, cache.cache_folder(place / "shown")).load(entry)
 
 
 def test_label_says_what_is_wrong_with_its_arguments(place, capsys):
