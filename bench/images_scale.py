@@ -11,6 +11,8 @@ soft texture that moves, with a sensor's noise (standard deviation 4 of 255): sm
   convert   bags to compressed arrays: frames/s with one process and with one per core
   access    random batches of three cameras, frames/s (3 pictures each), against the decoder alone on as many threads
   train     three epochs of a small camera policy: resident memory after each, and seconds beside a run without decoding
+  exchange  two episodes as a LeRobot data set (H.264), and imported again with jpegs and lossless: bytes a frame,
+            frames/s with one process, and the error of the jpegs beside the decoded video
   memory    own memory of the numbers, targets and places of --memory frames: peak, and while training
   start     with --start N: `episodes list` and `Dataset.open` of N short episodes whose arrays are cached
 Figures for a million frames are computed from these, and named so.
@@ -45,6 +47,10 @@ from il_ros.episodes.arrays.camera_frames import CameraFrames, read_ahead
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.arrays.pictures import QUALITY, compressed, decode
 from il_ros.episodes.bag.writer import BagWriter
+from il_ros.episodes.catalogue import scan
+from il_ros.episodes.exchange.lerobot.export import export_lerobot
+from il_ros.episodes.exchange.lerobot.ingest import import_lerobot
+from il_ros.episodes.exchange.lerobot.options import ExportOptions
 from il_ros.episodes.jobs import cores
 from il_ros.episodes.layout import EpisodeInfo, bag_file, episode_name
 
@@ -205,6 +211,29 @@ def train_rows(dataset, out, epochs):
     return rows
 
 
+def exchange_rows(root, folder):
+    """Return size and speed of an import with jpegs and of a lossless one, and the error of the former."""
+    entries = scan(root).entries[:2]
+    export_lerobot(entries, folder / "dataset", ExportOptions(jobs=1))
+    rows = {"video_bytes_per_frame": 0}
+    shown = {}
+    for name, lossless in (("jpegs", False), ("lossless", True)):
+        began_s = time.perf_counter()
+        report = import_lerobot(folder / "dataset", folder / name, lossless=lossless)
+        took_s = time.perf_counter() - began_s
+        held = sum(bag_file(path).stat().st_size for path in report.folders)
+        rows[name] = {
+            "bytes_per_frame": round(held / report.frames),
+            "frames_per_s": round(report.frames / took_s, 1),
+        }
+        made = Dataset.open(folder / name, report.contract, validation=0, pictures="raw")
+        shown[name] = {key: np.asarray(made.train[0].observations[key][:100], float) for key in CAMERAS}
+    rows["video_bytes_per_frame"] = round(stored(folder / "dataset", "*.mp4") / report.frames)
+    errors = [np.mean(np.square(shown["jpegs"][key] - shown["lossless"][key])) for key in CAMERAS]
+    rows["psnr_db"] = round(10 * np.log10(255**2 / float(np.mean(errors))), 1)
+    return rows
+
+
 def memory_row(count, folder):
     """Return the memory that training takes with this many frames, whose pictures are one file of 1000."""
     from il_ros.episodes.arrays.episode import EpisodeArrays
@@ -362,6 +391,7 @@ def measure(args, folder):
             "epochs": rows,
             "seconds_without_decoding": without[0]["seconds"],
         }
+    result["exchange"] = exchange_rows(root, folder)
     if args.memory:
         result["memory"] = memory_rows(args.memory, folder)
     if args.start:
@@ -371,7 +401,7 @@ def measure(args, folder):
 
 
 def computed(measured):
-    converted, access = measured["convert"], measured["access"]
+    converted, access, imported = measured["convert"], measured["access"], measured["exchange"]
     per_core = max(access.values(), key=lambda each: each["frames_per_s"])
     fastest = max(value for key, value in converted.items() if key.startswith("frames_per_s"))
     raw = measured["pictures"]["raw_bytes"] * len(CAMERAS)
@@ -386,6 +416,8 @@ def computed(measured):
         *rows,
         ("raw pictures", f"{raw * MILLION / 1e9:.0f} GB"),
         ("compressed pictures", f"{converted['pictures_bytes_per_frame'] * MILLION / 1e9:.0f} GB"),
+        ("imported from LeRobot, jpegs", f"{imported['jpegs']['bytes_per_frame'] * MILLION / 1e9:.0f} GB"),
+        ("imported, lossless", f"{imported['lossless']['bytes_per_frame'] * MILLION / 1e9:.0f} GB"),
         ("converting", f"{MILLION / fastest / 3600:.1f} h on {measured['cores']} cores"),
         (
             "decoding one epoch",

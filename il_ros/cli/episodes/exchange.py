@@ -13,7 +13,8 @@ from il_ros.core import contract as contracts
 from il_ros.core.tables import counted, say
 from il_ros.episodes.catalogue import Selection
 from il_ros.episodes.exchange.errors import ExchangeError
-from il_ros.episodes.exchange.hdf5.export import export_robomimic, summary
+from il_ros.episodes.exchange.hdf5.export import KIND as ROBOMIMIC
+from il_ros.episodes.exchange.hdf5.export import export_robomimic, merge_robomimic, require_share
 from il_ros.episodes.exchange.hdf5.ingest import import_robomimic
 from il_ros.episodes.exchange.journal import KIND as IMPORT
 from il_ros.episodes.exchange.journal import merge_imports
@@ -56,21 +57,26 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         "merge",
         parents=[common],
         help="put the shards of an export or import together",
-        description="Put all shards of one 'export lerobot --shard' or 'import ... --shard' together. The result is "
+        description="Put all shards of one 'export ... --shard' or 'import ... --shard' together. The result is "
         "the one that the conversion without shards gives; the shards stay as they are.",
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder; for robomimic a new file")
     parser.add_argument("shards", type=Path, nargs="+", metavar="SHARD", help="the folders of all shards")
     parser.set_defaults(act=_merge)
 
 
 def _merge(args: argparse.Namespace) -> int:
-    if read_record(args.shards[0]).kind == IMPORT:
+    kind = read_record(args.shards[0]).kind
+    if kind == IMPORT:
         count = merge_imports(args.shards, args.out)
-        say(f"{args.out}: {counted(count, 'episode')}")
-        say(f"next: il-ros train {args.out}")
-        return 0
-    for line in merge_lerobot(args.shards, args.out, progress=_steps).lines():
+        return _said([f"{args.out}: {counted(count, 'episode')}", f"next: il-ros train {args.out}"])
+    if kind == ROBOMIMIC:
+        return _said(merge_robomimic(args.shards, args.out).lines())
+    return _said(merge_lerobot(args.shards, args.out, progress=_steps).lines())
+
+
+def _said(lines: Iterable[str]) -> int:
+    for line in lines:
         say(line)
     return 0
 
@@ -80,6 +86,12 @@ def _add_shard(parser: argparse.ArgumentParser, where: str) -> None:
         "--shard",
         metavar="I/N",
         help=f"convert only part I of N, {where}; 'il-ros episodes merge' puts all parts together",
+    )
+
+
+def _add_jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--jobs", type=int, default=0, metavar="N", help="processes at a time (default: one per core)"
     )
 
 
@@ -130,7 +142,7 @@ def _add_lerobot_export(formats: Any, common: argparse.ArgumentParser) -> None:
         "--depth-most", type=float, default=10.0, metavar="M", help="the largest depth, m (default: 10)"
     )
     parser.add_argument("--robot-type", default="", help="default: the contract's name")
-    parser.add_argument("--jobs", type=int, default=0, help="processes at a time (default: one per core)")
+    _add_jobs(parser)
     parser.set_defaults(act=_export_lerobot)
 
 
@@ -156,9 +168,7 @@ def _export_lerobot(args: argparse.Namespace) -> int:
         shard=_shard(args),
         progress=_steps,
     )
-    for line in report.lines():
-        say(line)
-    return 0
+    return _said(report.lines())
 
 
 def _add_robomimic_export(formats: Any, common: argparse.ArgumentParser) -> None:
@@ -167,7 +177,8 @@ def _add_robomimic_export(formats: Any, common: argparse.ArgumentParser) -> None
         parents=[common],
         help="robomimic's HDF5",
         description="Write the labelled frames of episodes to one robomimic HDF5 file, with the masks train and valid. "
-        "Actions are absolute commands in the contract's units. The file appears when it is complete.",
+        "Actions are absolute commands in the contract's units. The file appears when it is complete; an interrupted "
+        "export goes on when it is called again.",
     )
     parser.add_argument("episodes", nargs="*", metavar="EPISODE", help="default: all under --root")
     parser.add_argument(
@@ -178,12 +189,13 @@ def _add_robomimic_export(formats: Any, common: argparse.ArgumentParser) -> None
         "--validation", type=float, default=0.1, help="share of the frames in the mask 'valid' (default: 0.1)"
     )
     parser.add_argument("--poor", action="store_true", help="also episodes that the recorder graded poor")
+    _add_shard(parser, "into the folder FILE.shard-I-of-N")
+    _add_jobs(parser)
     parser.set_defaults(act=_export_robomimic)
 
 
 def _export_robomimic(args: argparse.Namespace) -> int:
-    if not 0 <= args.validation < 1:
-        raise ExchangeError(f"--validation is {args.validation:g}; it must be a share from 0 to below 1")
+    require_share(args.validation)
     select, chosen = Selection(poor=args.poor), []
     for entry in entries_of(args.episodes, args.root):
         why = select.poorness(entry) if entry.usable else entry.reason
@@ -195,12 +207,15 @@ def _export_robomimic(args: argparse.Namespace) -> int:
         raise ExchangeError(f"{args.root}: no episode to export")
     own = contract_for(chosen[0], args.contract)
     done = export_robomimic(
-        chosen, own, args.out, validation=args.validation, progress=lambda each: _steps("exporting", each)
+        chosen,
+        own,
+        args.out,
+        validation=args.validation,
+        shard=_shard(args),
+        jobs=args.jobs,
+        progress=_steps,
     )
-    for sentence in done.left_out:
-        say(f"left out {sentence}")
-    say(summary(done, args.out))
-    return 0
+    return _said(done.lines())
 
 
 def _add_lerobot_import(formats: Any, common: argparse.ArgumentParser) -> None:
@@ -229,7 +244,13 @@ def _add_lerobot_import(formats: Any, common: argparse.ArgumentParser) -> None:
         action="store_true",
         help="all commands are labels, whatever the feature 'intervention' says",
     )
+    parser.add_argument(
+        "--lossless",
+        action="store_true",
+        help="keep the frames of videos to the last bit; by default they become jpegs, a fraction of the size",
+    )
     _add_shard(parser, "into a new folder --root")
+    _add_jobs(parser)
     parser.set_defaults(act=_import_lerobot)
 
 
@@ -241,7 +262,9 @@ def _import_lerobot(args: argparse.Namespace) -> int:
         features=dict(_pair("feature", word) for word in args.feature),
         episodes=None if args.episodes is None else _numbers(args.episodes),
         demonstrations=args.demonstrations,
+        lossless=args.lossless,
         shard=_shard(args),
+        jobs=args.jobs,
         progress=_importing,
     )
     return _imported(report, args.root)
@@ -288,10 +311,7 @@ def _import_robomimic(args: argparse.Namespace) -> int:
 
 
 def _imported(report: ImportReport, root: Path) -> int:
-    for line in report.lines():
-        say(line)
-    say(f"next: il-ros train {root}")
-    return 0
+    return _said([*report.lines(), f"next: il-ros train {root}"])
 
 
 def _steps(step: str, items: Sequence[object]) -> Iterable[object]:

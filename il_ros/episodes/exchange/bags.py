@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 
 from il_ros.core import codecs, messages
 from il_ros.core.contract import Contract
-from il_ros.core.specs import ARRAY, STRING, ObservationSpec
+from il_ros.core.specs import ARRAY, COMPRESSED_IMAGE, STRING, ObservationSpec
 from il_ros.episodes.bag.topics import CONTRACT_RECORD
 from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.exchange import observed
@@ -39,7 +39,8 @@ ORIGIN = "il_ros.imported"
 class ImportedEpisode:
     """T frames, one control period apart. `number`, `frames_before`: its place in the data it is from.
 
-    `numbers` (T, D), `pictures` (T of them) and `texts` (T): by the key of the contract's observation.
+    `numbers` (T, D), `pictures` (T of them) and `texts` (T): by the key of the contract's observation. Those of the
+    cameras in `compressed` are jpegs or pngs, others arrays as `observed.encode` takes them.
     `commands` (T, A_k): by action. `extra`: further numbers (T, ...) or texts (T) by topic. `manual`: whether a
     person commanded the frame (T,), by action group, or of WHOLE; None: all commands are labels. `origin`: where it
     is from, in words; `kept`: further texts for the bag.
@@ -49,9 +50,10 @@ class ImportedEpisode:
     frames_before: int
     length: int
     numbers: Mapping[str, Array]
-    pictures: Mapping[str, Iterator[Array]]
+    pictures: Mapping[str, Iterator[Array | bytes]]
     texts: Mapping[str, Sequence[str]]
     commands: Mapping[str, Array]
+    compressed: Collection[str] = ()
     extra: Mapping[str, Array | Sequence[str]] = field(default_factory=dict)
     manual: Mapping[str, Array] | None = None
     outcome: str = UNMARKED
@@ -107,7 +109,9 @@ def require_own_topics(contract: Contract) -> None:
 
 def _fill(bag: BagWriter, contract: Contract, episode: ImportedEpisode, start_ns: int) -> None:
     """Write all frames; in each the trigger comes last, as it starts the tick."""
-    streams = {topic: bag.add_stream(_absolute(topic), kind) for topic, kind in contract.topics.items()}
+    compressed = {contract.observation(key).topic: COMPRESSED_IMAGE for key in episode.compressed}
+    written = {**contract.topics, **compressed}
+    streams = {topic: bag.add_stream(_absolute(topic), kind) for topic, kind in written.items()}
     kinds = {
         topic: ARRAY if isinstance(values, np.ndarray) else STRING for topic, values in episode.extra.items()
     }
@@ -120,8 +124,12 @@ def _fill(bag: BagWriter, contract: Contract, episode: ImportedEpisode, start_ns
         for topic, values in episode.extra.items():
             bag.write(extra[topic], tick_ns, _further(kinds[topic], values[number]))
         for spec in specs:
-            message = observed.encode(spec, _value(spec, number, episode), tick_ns)
-            bag.write(streams[spec.topic], tick_ns, messages.encode(spec.type, message))
+            value = _value(spec, number, episode)
+            if isinstance(value, bytes):
+                message = observed.compressed(value, tick_ns)
+            else:
+                message = observed.encode(spec, value, tick_ns)
+            bag.write(streams[spec.topic], tick_ns, messages.encode(written[spec.topic], message))
         for action in contract.actions:
             command = codecs.encode(action, episode.commands[action.key][number], tick_ns)
             bag.write(streams[action.topic], tick_ns + after_ns, messages.encode(action.type, command))
@@ -136,7 +144,7 @@ def _fill(bag: BagWriter, contract: Contract, episode: ImportedEpisode, start_ns
         next(frames, None)  # what a source checks at its end
 
 
-def _value(spec: ObservationSpec, number: int, episode: ImportedEpisode) -> Array:
+def _value(spec: ObservationSpec, number: int, episode: ImportedEpisode) -> Array | bytes:
     if spec.kind == "image":
         return next(episode.pictures[spec.key])
     return (

@@ -104,9 +104,7 @@ def merge_imports(shards: Sequence[Path], root: Path) -> int:
     """
     if root.exists():
         raise ExchangeError(f"{root}: exists already; give the name of a new folder")
-    records = complete(shards)
-    if records[0].kind != KIND:
-        raise ExchangeError(f"{records[0].folder}: is a shard of '{records[0].kind}', not of an import")
+    records = complete(shards, KIND)
     wanted = [int(index) for index in records[0].whole["episodes"]]
     numbers = {int(index): place for place, index in enumerate(wanted, start=1)}
     found: dict[int, Path] = {}

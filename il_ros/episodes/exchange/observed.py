@@ -25,6 +25,7 @@ from il_ros.episodes.exchange.errors import ExchangeError
 
 Array = np.ndarray[Any, Any]
 
+_JPEG = b"\xff\xd8"
 _ENCODINGS = {("u", 3): "rgb8", ("u", 1): "mono8", ("f", 1): "32FC1"}
 """The encoding of a picture by the kind of its numbers and its channels."""
 
@@ -45,7 +46,7 @@ def encode(spec: ObservationSpec, value: Array, stamp_ns: int) -> Message:
     if spec.type == IMAGE:
         return _image(spec, value, head)
     if spec.type == COMPRESSED_IMAGE:
-        return _compressed(spec, value, head)
+        return compressed(_png(spec, value), stamp_ns)
     if spec.type == JOINT_STATE:
         parts = np.split(np.ascontiguousarray(value, dtype=np.float64), len(spec.fields))
         return messages.make(
@@ -54,6 +55,16 @@ def encode(spec: ObservationSpec, value: Array, stamp_ns: int) -> Message:
     if spec.type == LASER_SCAN:
         return _scan(spec, value, head)
     return _fields(spec, value, head)
+
+
+def compressed(data: bytes, stamp_ns: int) -> Message:
+    """Return the message of a jpeg or png."""
+    return messages.make(
+        COMPRESSED_IMAGE,
+        header=messages.header(stamp_ns),
+        format="jpeg" if data.startswith(_JPEG) else "png",
+        data=np.frombuffer(data, dtype=np.uint8),
+    )
 
 
 def _image(spec: ObservationSpec, value: Array, head: dict[str, Any]) -> Message:
@@ -70,7 +81,7 @@ def _image(spec: ObservationSpec, value: Array, head: dict[str, Any]) -> Message
     )
 
 
-def _compressed(spec: ObservationSpec, value: Array, head: dict[str, Any]) -> Message:
+def _png(spec: ObservationSpec, value: Array) -> bytes:
     import cv2
 
     if value.dtype.kind == "f":
@@ -79,7 +90,7 @@ def _compressed(spec: ObservationSpec, value: Array, head: dict[str, Any]) -> Me
     done, data = cv2.imencode(".png", np.ascontiguousarray(pixels), [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not done:
         raise ExchangeError(f"{spec.key}: a picture of {value.shape} can't be written as png")
-    return messages.make(COMPRESSED_IMAGE, **head, format="png", data=data.reshape(-1))
+    return bytes(data)
 
 
 def _scan(spec: ObservationSpec, value: Array, head: dict[str, Any]) -> Message:

@@ -103,8 +103,8 @@ def read_record(folder: Path) -> ShardRecord:
         raise ExchangeError(f"{path}: can't be read: {error}; repeat the shard's conversion") from error
 
 
-def complete(folders: Sequence[Path]) -> list[ShardRecord]:
-    """Return the records of all shards of one conversion, in order.
+def complete(folders: Sequence[Path], kind: str) -> list[ShardRecord]:
+    """Return the records of all shards of one conversion of this kind, in order.
 
     Raises ExchangeError when one is missing, given twice, or of another conversion.
     """
@@ -112,6 +112,8 @@ def complete(folders: Sequence[Path]) -> list[ShardRecord]:
         raise ExchangeError("no shards are given")
     records = [read_record(folder) for folder in folders]
     first, by_number = records[0], dict[int, ShardRecord]()
+    if first.kind != kind:
+        raise ExchangeError(f"{first.folder}: is a shard of '{first.kind}', not of '{kind}'")
     for record in records:
         for what, its, others in (
             ("kind of conversion", record.kind, first.kind),

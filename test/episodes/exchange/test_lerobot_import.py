@@ -9,6 +9,8 @@ from lerobot_files import FRONT
 
 from il_ros.cli.main import main
 from il_ros.core import contract as contracts
+from il_ros.core.messages import decode
+from il_ros.core.specs import COMPRESSED_IMAGE
 from il_ros.episodes import layout
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.arrays.replay import open_replay
@@ -55,12 +57,38 @@ def test_the_golden_data_set_keeps_every_number_and_its_grid(golden):
     assert {tuple(np.unique(np.diff(episode.ticks_ns))) for episode in found} == {(100_000_000,)}
 
 
-def test_the_golden_pictures_are_those_of_the_decoded_video(golden):
+GOLDEN_VIDEO = lerobot_files.GOLDEN / f"videos/{FRONT}/chunk-000/file-000.mp4"
+
+
+def test_lossless_pictures_are_those_of_the_decoded_video(tmp_path):
+    report = import_lerobot(lerobot_files.GOLDEN, tmp_path, demonstrations=True, lossless=True)
+    found = np.concatenate([episode.observations["front"] for episode in arrays(tmp_path, report.contract)])
+    np.testing.assert_array_equal(found, lerobot_files.decoded(GOLDEN_VIDEO, 96, 128))
+
+
+def test_frames_of_a_video_become_jpegs_which_the_array_cache_takes_over(golden):
+    """Encoded once: the cache holds the bag's own bytes."""
     root, report = golden
-    path = lerobot_files.GOLDEN / f"videos/{FRONT}/chunk-000/file-000.mp4"
-    frames = lerobot_files.decoded(path, 96, 128)
     found = np.concatenate([episode.observations["front"] for episode in arrays(root, report.contract)])
-    np.testing.assert_array_equal(found, frames)
+    assert psnr(found, lerobot_files.decoded(GOLDEN_VIDEO, 96, 128)) > 36  # it shows noise
+    assert "the frames of videos are kept as jpegs of quality 95: front" in "\n".join(report.notes)
+    topic = f"/{report.contract.observation('front').topic}"
+    messages_of = open_bag(root / "episode_000001").messages([topic])
+    data = [bytes(decode(each.type, each.raw).data) for each in messages_of]
+    kept = Dataset.open(root, report.contract, validation=0, pictures="compressed")
+    np.testing.assert_array_equal(np.concatenate([each.observations["front"] for each in kept.train]), found)
+    (file,) = (root / ".cache").rglob("episode_000001/observation.front.pictures")
+    assert file.read_bytes() == b"".join(data)
+
+
+def test_processes_side_by_side_write_what_one_writes(golden, tmp_path):
+    root, _ = golden
+    report = import_lerobot(lerobot_files.GOLDEN, tmp_path, demonstrations=True, jobs=2)
+    assert [folder.name for folder in report.folders] == [f"episode_00000{number}" for number in (1, 2, 3)]
+    assert (report.frames, report.notes) == (sum(LENGTHS), golden[1].notes)
+    for folder in report.folders:
+        found, wanted = (open_bag(each / folder.name) for each in (tmp_path, root))
+        assert list(found.messages()) == list(wanted.messages())
 
 
 def test_imported_episodes_are_listed_verified_and_trained_on(golden, tmp_path, capsys):
@@ -291,7 +319,13 @@ def test_an_export_comes_back_under_its_own_contract_with_its_authority(tmp_path
     np.testing.assert_array_equal(
         episode.observations["joints"], before.observations["joints"].astype(np.float32)
     )
+    # the contract's raw pictures lie in the bag as the data set's pngs
     np.testing.assert_array_equal(episode.observations["camera"], before.observations["camera"])
+    assert open_bag(report.folders[0]).topics["/camera/image_raw"].type == COMPRESSED_IMAGE
+    (note,) = episode.notes
+    assert note == (
+        "topic camera/image_raw is sensor_msgs/msg/CompressedImage in the bag, sensor_msgs/msg/Image in the contract"
+    )
     np.testing.assert_array_equal(episode.commands, before.commands.astype(np.float32))
 
 

@@ -1,6 +1,7 @@
 """The export to robomimic: the layout of its documentation, field by field, and nothing half written."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from il_ros.envs.write_episode import observation_message, write_episode
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.exchange.errors import ExchangeError
+from il_ros.episodes.exchange.hdf5 import demos
 from il_ros.episodes.exchange.hdf5.draft import draft_contract
 from il_ros.episodes.exchange.hdf5.export import export_robomimic as export
 from il_ros.episodes.exchange.hdf5.ingest import import_robomimic
@@ -149,22 +151,50 @@ def test_the_masks_are_the_split_of_training_and_the_frames_are_its_arrays(tmp_p
                 np.testing.assert_array_equal(demo["obs/camera"][:], episode.observations["camera"])
 
 
-def test_a_failed_export_leaves_no_file(tmp_path):
+def test_an_interrupted_export_leaves_no_file_and_goes_on_where_it_stopped(tmp_path):
     entries = written(tmp_path / "episodes", [4, 4], rewards=[1.0] * 4)
+    export(entries, OWN, tmp_path / "whole.hdf5")
 
-    def failing(given):
+    def failing(step, given):
         yield given[0]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         export(entries, OWN, tmp_path / "out.hdf5", progress=failing)
-    assert [path.name for path in tmp_path.iterdir()] == ["episodes"]
+    assert not (tmp_path / "out.hdf5").exists()
+    (part,) = (tmp_path / ".out.hdf5.exporting/segments").iterdir()
+    os.utime(part, ns=(1, 1))
+    times = []
+
+    def watched(step, given):
+        for item in given:
+            yield item
+            times.append(part.stat().st_mtime_ns)
+
+    assert export(entries, OWN, tmp_path / "out.hdf5", progress=watched).demos == 2
+    assert times == [1, 1]  # the first episode was not converted again
+    assert (tmp_path / "out.hdf5").read_bytes() == (tmp_path / "whole.hdf5").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["episodes", "out.hdf5", "whole.hdf5"]
+
+
+def test_a_part_of_another_contract_or_cut_short_is_converted_again(tmp_path):
+    entries = written(tmp_path / "episodes", [4])
+    part = tmp_path / "part.hdf5"
+    first = demos.convert((entries[0], OWN, part))
+    assert (first.name, first.task, first.count, first.frames) == ("episode_000001", "Fold-v0", 1, 4)
+    other = contracts.parse(OWN.text.replace("upper: 2", "upper: 3"), "other")
+    demos.convert((entries[0], other, part))
+    whole = part.read_bytes()
+    part.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ExchangeError, match=r"part.hdf5: can't be read: .*; repeat the export"):
+        demos.demos_in(part)
+    assert demos.convert((entries[0], other, part)).frames == 4
 
 
 def test_a_file_is_not_replaced(tmp_path):
     entries = written(tmp_path / "episodes", [4])
     (tmp_path / "out.hdf5").write_text("mine")
-    with pytest.raises(ExchangeError, match=r"out.hdf5 exists; choose another file"):
+    with pytest.raises(ExchangeError, match=r"out.hdf5 exists; choose another name"):
         export(entries, OWN, tmp_path / "out.hdf5")
     assert (tmp_path / "out.hdf5").read_text() == "mine"
 
@@ -190,7 +220,7 @@ def test_the_command_says_what_was_left_out(tmp_path, monkeypatch, capsys):
 
 def test_a_share_of_validation_that_can_not_be_is_named(capsys):
     assert cli.main(["episodes", "export", "robomimic", "-o", "fold.hdf5", "--validation", "7"]) == 1
-    assert "--validation is 7; it must be a share from 0 to below 1" in capsys.readouterr().err
+    assert "validation is 7; it must be a share from 0 to below 1" in capsys.readouterr().err
 
 
 def test_an_exported_file_comes_in_again_with_the_same_frames(tmp_path):

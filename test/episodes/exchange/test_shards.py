@@ -10,6 +10,7 @@ from il_ros.cli import main as cli
 from il_ros.episodes import layout
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.exchange.errors import ExchangeError
+from il_ros.episodes.exchange.hdf5.export import merge_robomimic
 from il_ros.episodes.exchange.journal import merge_imports
 from il_ros.episodes.exchange.lerobot.export import export_lerobot
 from il_ros.episodes.exchange.lerobot.ingest import import_lerobot
@@ -89,7 +90,7 @@ def test_a_missing_a_doubled_and_a_foreign_shard_are_named(exported, tmp_path):
 def test_a_damaged_record_is_named(tmp_path, damage):
     (tmp_path / "shard.json").write_text(damage)
     with pytest.raises(ExchangeError, match=r"shard\.json: can't be read"):
-        complete([tmp_path])
+        complete([tmp_path], "import")
 
 
 def test_a_shard_whose_segments_are_lost_is_named(exported, tmp_path):
@@ -134,6 +135,29 @@ def test_an_import_shard_needs_a_root_of_its_own(exported, tmp_path):
     shutil.rmtree(tmp_path / "second" / layout.episode_name(COUNT))
     with pytest.raises(ExchangeError, match=f"{layout.episode_name(COUNT)}: the shard's episode is missing"):
         merge_imports([tmp_path / "first", tmp_path / "second"], tmp_path / "merged")
+
+
+def test_a_robomimic_export_in_shards_by_processes_is_that_of_one_computer(exported, tmp_path, capsys):
+    folder, lerobot = exported
+    words = ["episodes", "export", "robomimic", str(folder / "episodes"), "--validation", "0.3", "-o"]
+    assert cli.main([*words, str(tmp_path / "one.hdf5")]) == 0
+    shards = [tmp_path / f"out.hdf5.shard-{number}-of-2" for number in (1, 2)]
+    for number, jobs in ((1, "1"), (2, "2")):
+        assert cli.main([*words, str(tmp_path / "out.hdf5"), "--shard", f"{number}/2", "--jobs", jobs]) == 0
+    merged = tmp_path / "merged.hdf5"
+    assert cli.main(["episodes", "merge", str(merged), str(shards[0])]) == 1
+    assert "shards are missing: 2/2" in capsys.readouterr().err
+    assert cli.main(["episodes", "merge", str(merged), str(shards[1]), str(shards[0])]) == 0
+    assert f"5 demos, 30 frames in {merged}" in capsys.readouterr().out
+    assert merged.read_bytes() == (tmp_path / "one.hdf5").read_bytes()
+    with pytest.raises(ExchangeError, match=r"merged.hdf5 exists"):
+        merge_robomimic(shards, merged)
+    with pytest.raises(ExchangeError, match=r"is a shard of 'export lerobot', not of 'export robomimic'"):
+        merge_robomimic(lerobot, tmp_path / "other.hdf5")
+    next(shards[1].rglob("*.hdf5")).write_bytes(b"cut")
+    with pytest.raises(ExchangeError, match=r"\.hdf5: can't be read: .*; repeat the export"):
+        merge_robomimic(shards, tmp_path / "other.hdf5")
+    assert not (tmp_path / "other.hdf5").exists()
 
 
 def test_the_commands_shard_and_merge(exported, tmp_path, capsys):

@@ -14,36 +14,55 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from il_ros.core import messages
+from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract
 from il_ros.core.tables import counted
 from il_ros.episodes.arrays.dataset import validation_names
-from il_ros.episodes.arrays.replay import FrameStep, open_replay
-from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.catalogue import Entry
 from il_ros.episodes.exchange.errors import ExchangeError, package
-from il_ros.records.outcomes import SUCCESS
+from il_ros.episodes.exchange.hdf5.demos import VERSION, EpisodeDemos, convert, demos_in, observed_keys
+from il_ros.episodes.exchange.shards import FILE, Shard, complete, write_record
+from il_ros.episodes.exchange.staging import (
+    DATASET,
+    SEGMENTS,
+    Progress,
+    digest_of,
+    each_converted,
+    publish,
+    segments_of,
+    staging_of,
+)
+from il_ros.episodes.jobs import jobs_for
 
-REWARD = "/task/reward"
-"""Topic of the rewards (std_msgs/Float64) that an episode of a Gymnasium environment has."""
 GYM = 2
 """robomimic's number of Gymnasium environments (EnvType.GYM_TYPE)."""
 
 
+KIND = "export robomimic"
+"""The kind of conversion of this module's shards."""
+
+
 @dataclass(frozen=True)
 class RobomimicExport:
-    """What was written: demos and frames, and sentences about what was left out."""
+    """What was written: demos and frames in `path`, and sentences about what was left out."""
 
+    path: Path
     demos: int
     frames: int
     left_out: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """Return the report as printable lines."""
+        out = [f"left out {sentence}" for sentence in self.left_out]
+        return [*out, f"{counted(self.demos, 'demo')}, {counted(self.frames, 'frame')} in {self.path}"]
 
 
 def export_robomimic(
@@ -53,72 +72,148 @@ def export_robomimic(
     *,
     validation: float = 0.1,
     seed: int = 0,
-    progress: Callable[[Sequence[Entry]], Any] = iter,
+    shard: Shard | None = None,
+    jobs: int = 1,
+    progress: Progress = lambda step, items: items,
 ) -> RobomimicExport:
     """Write the labelled frames of some episodes to a new HDF5 file, which appears when it is complete.
 
     `validation`: the share of frames in the mask `valid`, in whole episodes, chosen as `il-ros train` does with this
-    seed. Raises ExchangeError when the file exists, h5py is missing, or no episode has a frame; BagError and
-    MismatchError on a damaged or unfit episode.
+    seed. `shard`: convert only this part of the episodes, into the folder `shard.folder(file)`, which
+    `merge_robomimic` puts together. `jobs`: processes at a time, 0: one per core where that is worth it; a script that
+    wants several needs `if __name__ == "__main__":`. Until the file is complete, the work lies in a hidden folder
+    beside it, and the same call goes on there.
+    Raises ExchangeError when the file exists, h5py is missing, or no episode has a frame; BagError and
+    MismatchError on a damaged or unfit episode; OSError when the disk is full.
     """
-    h5py = package("h5py")
-    if file.exists():
-        raise ExchangeError(f"{file} exists; choose another file, or delete it")
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    package("h5py")
+    require_share(validation)
+    if not observed_keys(contract):
+        raise ExchangeError(f"contract {contract.name} observes nothing but text")
+    out = file if shard is None else shard.folder(file)
+    _require_new(out)
+    if not entries:
+        raise ExchangeError(_nothing(contract, []))
+    part = entries if shard is None else shard.part(entries)
+    with staging_of(out) as staging:
+        work = [(entry, contract, staging / SEGMENTS / f"{segments_of(entry)}.hdf5") for entry in part]
+        jobs = jobs or jobs_for([entry.folder for entry in part])
+        made = list(each_converted(convert, work, jobs, progress))
+        if shard is not None:
+            whole = {
+                "episodes": [[entry.name, digest_of(entry)] for entry in entries],
+                "contract": contract.text,
+                "validation": validation,
+                "seed": seed,
+                "version": VERSION,
+            }
+            _publish_shard(staging, out, shard, whole, made)
+            return _report(out, contract, made)
+        assembled(made, contract, staging / DATASET, out, validation=validation, seed=seed)
+    return _report(out, contract, made)
+
+
+def merge_robomimic(shards: Sequence[Path], out: Path) -> RobomimicExport:
+    """Put all shards of an export together: the file holds what the export without shards writes.
+
+    The shards stay as they are. Raises ExchangeError when one is missing, given twice or of another export, or `out`
+    exists; OSError when the disk is full.
+    """
+    _require_new(out)
+    records = complete(shards, KIND)
+    whole = records[0].whole
     try:
-        with h5py.File(unfinished, "w") as written:
-            done = _write(written, entries, contract, validation, seed, progress)
-        with unfinished.open("rb") as whole:
-            os.fsync(whole.fileno())
-        try:
-            os.link(unfinished, file)  # unlike a renaming, it replaces nothing
-        except FileExistsError as error:
-            raise ExchangeError(f"{file} exists; choose another file, or delete it") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return done
+        contract = contracts.parse(whole["contract"], f"{records[0].folder / FILE}: contract")
+        validation, seed = float(whole["validation"]), int(whole["seed"])
+        files = [
+            record.folder / SEGMENTS / Path(name).name for record in records for name in record.own["files"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ExchangeError(f"{records[0].folder / FILE}: can't be read: {error}") from error
+    made = [demos_in(each) for each in files]
+    with staging_of(out) as staging:
+        assembled(made, contract, staging / DATASET, out, validation=validation, seed=seed)
+    return _report(out, contract, made)
 
 
-def _write(
-    written: Any,
-    entries: Sequence[Entry],
+def require_share(validation: float) -> None:
+    """Raise ExchangeError unless this share of the frames can be held out."""
+    if not 0 <= validation < 1:
+        raise ExchangeError(f"validation is {validation:g}; it must be a share from 0 to below 1")
+
+
+def _require_new(out: Path) -> None:
+    if os.path.lexists(out):
+        raise ExchangeError(f"{out} exists; choose another name, or delete it")
+
+
+def _publish_shard(
+    staging: Path, out: Path, shard: Shard, whole: dict[str, Any], made: Sequence[EpisodeDemos]
+) -> None:
+    folder = staging / DATASET
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    write_record(folder, KIND, shard, whole, {"files": [each.file.name for each in made]})
+    (staging / SEGMENTS).mkdir(exist_ok=True)
+    (staging / SEGMENTS).rename(folder / SEGMENTS)
+    publish(folder, out)
+
+
+def assembled(
+    made: Sequence[EpisodeDemos],
     contract: Contract,
+    unfinished: Path,
+    file: Path,
+    *,
     validation: float,
     seed: int,
-    progress: Callable[[Sequence[Entry]], Any],
-) -> RobomimicExport:
-    data = written.create_group("data")
-    keys = [spec.key for spec in contract.observations if spec.kind != "text"]
-    left_out = [f"observation {spec.key}: text" for spec in contract.observations if spec.kind == "text"]
-    if not keys:
-        raise ExchangeError(f"contract {contract.name} observes nothing but text")
+) -> None:
+    """Write the demos of all episodes to one file, by way of `unfinished`; raises ExchangeError without any."""
+    if not sum(each.count for each in made):
+        raise ExchangeError(_nothing(contract, made))
+    h5py = package("h5py")
     demos: dict[str, list[str]] = {}
     frames: dict[str, int] = {}
-    total = 0
-    for entry in progress(entries):
-        rewards = _rewards(entry)
-        first = 0
-        for run in _runs(entry, contract):
-            name = f"demo_{total}"
-            earned = _earned(entry, run, rewards, contract.period_ns)
-            _write_demo(data.create_group(name), run, keys, entry, earned, first)
-            demos.setdefault(entry.name, []).append(name)
-            frames[entry.name] = frames.get(entry.name, 0) + len(run)
-            first += len(run)
-            total += 1
-        if entry.name not in frames:
-            left_out.append(f"{entry.name}: no tick with an observation and a label")
-    if not total:
-        raise ExchangeError("no frame to export: " + "; ".join(left_out or ["there are no episodes"]))
-    held_out = validation_names(frames, validation, seed)
-    masks = {"train": [name for name in demos if name not in held_out], "valid": sorted(held_out)}
-    for mask, chosen in masks.items():
-        names = [demo for episode in chosen for demo in demos[episode]]
-        written.create_dataset(f"mask/{mask}", data=np.array(names, dtype="S"))
-    tasks = sorted({entry.task for entry in entries if entry.name in frames})
-    _describe(data, contract, tasks, sum(frames.values()))
-    return RobomimicExport(total, sum(frames.values()), tuple(left_out))
+    with h5py.File(unfinished, "w") as written:
+        data = written.create_group("data")
+        for each in made:
+            names = [f"demo_{len(data) + number}" for number in range(each.count)]
+            with h5py.File(each.file, "r") as read:
+                for number, name in enumerate(names):
+                    read.copy(f"demo_{number}", data, name=name)
+            if names:
+                demos.setdefault(each.name, []).extend(names)
+                frames[each.name] = frames.get(each.name, 0) + each.frames
+        held_out = validation_names(frames, validation, seed)
+        masks = {"train": [name for name in demos if name not in held_out], "valid": sorted(held_out)}
+        for mask, chosen in masks.items():
+            names = [demo for episode in chosen for demo in demos[episode]]
+            written.create_dataset(f"mask/{mask}", data=np.array(names, dtype="S"))
+        tasks = sorted({each.task for each in made if each.count})
+        _describe(data, contract, tasks, sum(frames.values()))
+    with unfinished.open("rb") as whole:
+        os.fsync(whole.fileno())
+    try:
+        os.link(unfinished, file)  # unlike a renaming, it replaces nothing
+    except FileExistsError as error:
+        raise ExchangeError(f"{file} exists; choose another name, or delete it") from error
+
+
+def _nothing(contract: Contract, made: Sequence[EpisodeDemos]) -> str:
+    return "no frame to export: " + "; ".join(_left_out(contract, made) or ["there are no episodes"])
+
+
+def _left_out(contract: Contract, made: Sequence[EpisodeDemos]) -> list[str]:
+    texts = [spec.key for spec in contract.observations if spec.kind == "text"]
+    return [
+        *(f"observation {key}: text" for key in texts),
+        *(f"{each.name}: no tick with an observation and a label" for each in made if not each.count),
+    ]
+
+
+def _report(out: Path, contract: Contract, made: Sequence[EpisodeDemos]) -> RobomimicExport:
+    counts = sum(each.count for each in made), sum(each.frames for each in made)
+    return RobomimicExport(out, *counts, tuple(_left_out(contract, made)))
 
 
 def _describe(data: Any, contract: Contract, tasks: Sequence[str], frames: int) -> None:
@@ -132,78 +227,3 @@ def _describe(data: Any, contract: Contract, tasks: Sequence[str], frames: int) 
     data.attrs["action_upper"] = np.concatenate([each.upper for each in limits])
     data.attrs["rate_hz"] = contract.rate_hz
     data.attrs["contract"] = contract.text
-
-
-def _write_demo(
-    group: Any,
-    run: Sequence[FrameStep],
-    keys: Sequence[str],
-    entry: Entry,
-    rewards: Sequence[float],
-    first: int,
-) -> None:
-    count, last = len(run), run[-1].last
-    group.attrs["num_samples"] = count
-    group.attrs["episode"] = entry.name
-    group.attrs["outcome"] = entry.outcome
-    group.attrs["instruction"] = "" if entry.info is None else entry.info.instruction
-    group.attrs["offset"] = first
-    group.create_dataset("actions", data=np.array([each.frame.command for each in run]))
-    group.create_dataset("rewards", data=np.array(rewards, dtype=np.float64))
-    group.create_dataset("dones", data=np.array([0] * (count - 1) + [int(last)], dtype=np.int64))
-    for key in keys:
-        seen = [each.frame.observation.values[key] for each in run]
-        after = [
-            seen[place] if each.following is None else each.following.values[key]
-            for place, each in enumerate(run)
-        ]
-        for kind, values_of in (("obs", seen), ("next_obs", after)):
-            array = np.array(values_of)
-            chunks = (1, *array.shape[1:]) if array.ndim == 4 else None  # pictures are read one by one
-            group.create_dataset(f"{kind}/{key}", data=array, chunks=chunks)
-
-
-def _earned(
-    entry: Entry, run: Sequence[FrameStep], rewards: Mapping[int, float], period_ns: int
-) -> list[float]:
-    """Return the reward of each step: the recorded one, else 1 for the last step of an episode with success.
-
-    Raises ExchangeError when rewards are recorded, but not that of a step.
-    """
-    if not rewards:
-        succeeded = run[-1].last and entry.outcome == SUCCESS
-        return [0.0] * (len(run) - 1) + [float(succeeded)]
-    times_ns = [each.frame.tick_ns + period_ns for each in run]
-    missing = [time_ns for time_ns in times_ns if time_ns not in rewards]
-    if missing:
-        raise ExchangeError(
-            f"{entry.name}: {REWARD} has no message at {missing[0] / 1e9:.3f} s, after a step"
-        )
-    return [rewards[time_ns] for time_ns in times_ns]
-
-
-def _runs(entry: Entry, contract: Contract) -> Iterator[list[FrameStep]]:
-    """Yield the frames without a gap: each follows the one before within 1.5 control periods."""
-    run: list[FrameStep] = []
-    for transition in open_replay(open_bag(entry.folder), contract, entry.info).transitions():
-        apart_ns = transition.frame.tick_ns - run[-1].frame.tick_ns if run else 0
-        if run and 2 * apart_ns > 3 * contract.period_ns:
-            yield run
-            run = []
-        run.append(transition)
-    if run:
-        yield run
-
-
-def _rewards(entry: Entry) -> dict[int, float]:
-    """Return the recorded rewards by their time, that of the observation after the step."""
-    bag = open_bag(entry.folder)
-    if REWARD not in bag.topics:
-        return {}
-    found = bag.messages([REWARD])
-    return {each.log_ns: float(messages.decode(each.type, each.raw).data) for each in found}
-
-
-def summary(done: RobomimicExport, file: Path) -> str:
-    """Return what was written in one line."""
-    return f"{counted(done.demos, 'demo')}, {counted(done.frames, 'frame')} in {file}"

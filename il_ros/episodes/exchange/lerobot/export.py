@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
-import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +13,7 @@ from il_ros.core import atomic
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
 from il_ros.core.tables import counted, grouped
-from il_ros.episodes.bag.reader import BagError, bag_files
+from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.catalogue import Entry
 from il_ros.episodes.exchange.errors import ExchangeError, package
@@ -34,15 +28,21 @@ from il_ros.episodes.exchange.lerobot.writing.segments import (
     convert,
 )
 from il_ros.episodes.exchange.shards import Shard, write_record
-from il_ros.episodes.jobs import cores, mapped
+from il_ros.episodes.exchange.staging import (
+    DATASET,
+    SEGMENTS,
+    Progress,
+    digest_of,
+    each_converted,
+    publish,
+    segments_of,
+    staging_of,
+)
+from il_ros.episodes.jobs import cores
 from il_ros.records.outcomes import UNMARKED
 
-Progress = Callable[[str, Sequence[object]], Iterable[object]]
-"""Wraps the sequence that a step works through, as tqdm does; the first argument names the step."""
 KIND = "export lerobot"
 """The kind of conversion of this module's shards."""
-SEGMENTS, DATASET, LOCK = "segments", "dataset", "lock"
-"""What the hidden folder of an export holds."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def export_lerobot(
         shutil.rmtree(folder, ignore_errors=True)
         if shard is not None:
             whole = _whole(wanted, left_out, columns, options)
-            _publish_shard(staging, out, shard, whole, [_segments_of(each) for each in part])
+            _publish_shard(staging, out, shard, whole, [segments_of(each) for each in part])
             return report_of(out, kept, segments, more, columns, [], [])
         if info is not None:
             atomic.link_files(out, folder)
@@ -130,7 +130,7 @@ def _whole(
 ) -> dict[str, Any]:
     """Return what all shards of an export have in common, as JSON values."""
     return {
-        "episodes": [[each.name, _digest(each)] for each in entries],
+        "episodes": [[each.name, digest_of(each)] for each in entries],
         "left_out": [list(pair) for pair in left_out],
         "contract": columns.contract.text,
         "options": {**vars(options), "jobs": 0},
@@ -138,13 +138,6 @@ def _whole(
         "success": columns.success,
         "version": VERSION,
     }
-
-
-def _digest(entry: Entry) -> str:
-    """Return a hash of an episode's description and the sizes of its files, which are equal on all computers."""
-    sizes = [[file.name, file.stat().st_size] for file in bag_files(entry.folder)]
-    info = "" if entry.info is None else entry.info.to_json()
-    return hashlib.sha256(json.dumps([sizes, info]).encode()).hexdigest()
 
 
 def _publish_shard(
@@ -246,33 +239,18 @@ def _convert_all(
     entries: Sequence[Entry], columns: Columns, options: ExportOptions, folder: Path, progress: Progress
 ) -> list[Converted]:
     """Convert every episode; raises ExchangeError that lists all episodes that can't be."""
-    jobs = min(options.jobs or cores(), len(entries))
-    work = [(entry, columns, options, folder / _segments_of(entry)) for entry in entries]
+    work = [(entry, columns, options, folder / segments_of(entry)) for entry in entries]
     made: list[Converted] = []
     faults: list[tuple[str, str]] = []
-    try:
-        with mapped(_convert, work, jobs) as results:
-            for _ in progress("converting", entries):
-                done = next(results)
-                if isinstance(done, Converted):
-                    made.append(done)
-                else:
-                    faults.append(done)
-    except BrokenProcessPool as error:
-        raise ExchangeError(
-            f"one of the {jobs} processes that convert was killed, perhaps because the memory was used up; the same "
-            "export with fewer jobs goes on where it stopped"
-        ) from error
+    for done in each_converted(_convert, work, options.jobs or cores(), progress):
+        if isinstance(done, Converted):
+            made.append(done)
+        else:
+            faults.append(done)
     if faults:
         lines = "\n".join(f"  {line}" for line in grouped(faults))
         raise ExchangeError(f"these episodes can't be exported; leave them out or discard them:\n{lines}")
     return made
-
-
-def _segments_of(entry: Entry) -> str:
-    """Return the name of the folder of an episode's segments: episodes of several roots may have one name."""
-    place = hashlib.sha256(str(entry.folder.resolve()).encode()).hexdigest()[:16]
-    return f"{entry.name}-{place}"
 
 
 def _convert(work: tuple[Entry, Columns, ExportOptions, Path]) -> Converted | tuple[str, str]:
@@ -297,44 +275,6 @@ def without_holes(
             f"episode for each part) or 'leave-out'\n{lines}"
         )
     return [each for each in made if not each.holes], holed
-
-
-@contextmanager
-def staging_of(out: Path) -> Iterator[Path]:
-    """Yield the hidden folder of the export, for one process at a time; it is deleted when all went well."""
-    staging = out.with_name(f".{out.name}.exporting")
-    ours = staging.is_dir() and not staging.is_symlink()
-    strange = (
-        [each for each in staging.iterdir() if each.name not in (SEGMENTS, DATASET, LOCK)] if ours else []
-    )
-    if strange or (os.path.lexists(staging) and not ours):
-        raise ExchangeError(
-            f"{(*strange, staging)[0]}: no export wrote it; move it away, an export deletes {staging}"
-        )
-    staging.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(staging / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ExchangeError(f"{staging}: another process exports to {out}") from None
-        yield staging
-        shutil.rmtree(staging)
-    finally:
-        os.close(descriptor)
-
-
-def publish(folder: Path, out: Path) -> None:
-    """Give the complete data set its name; an older one is exchanged and then deleted."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    if out.exists():
-        atomic.exchange(folder, out)
-        shutil.rmtree(folder)
-    else:
-        folder.rename(out)
 
 
 def report_of(

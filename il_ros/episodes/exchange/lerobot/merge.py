@@ -11,15 +11,10 @@ from il_ros.core import contract as contracts
 from il_ros.core.tables import grouped
 from il_ros.episodes.exchange.errors import ExchangeError, package
 from il_ros.episodes.exchange.lerobot.export import (
-    DATASET,
     KIND,
-    SEGMENTS,
     ExportReport,
-    Progress,
     columns_of,
-    publish,
     report_of,
-    staging_of,
     steps_of,
     without_holes,
 )
@@ -27,6 +22,7 @@ from il_ros.episodes.exchange.lerobot.options import ExportOptions
 from il_ros.episodes.exchange.lerobot.writing.assemble import Base, assemble
 from il_ros.episodes.exchange.lerobot.writing.segments import converted_in
 from il_ros.episodes.exchange.shards import FILE, complete
+from il_ros.episodes.exchange.staging import DATASET, SEGMENTS, Progress, publish, staging_of
 
 
 def merge_lerobot(
@@ -40,12 +36,8 @@ def merge_lerobot(
     package("pyarrow.parquet")
     if out.exists():
         raise ExchangeError(f"{out}: exists already; give another name")
-    records = complete(shards)
+    records = complete(shards, KIND)
     whole = records[0].whole
-    if records[0].kind != KIND:
-        raise ExchangeError(
-            f"{records[0].folder}: is a shard of '{records[0].kind}', not of an export to LeRobot"
-        )
     try:
         options = ExportOptions(**whole["options"])
         contract = contracts.parse(whole["contract"], f"{records[0].folder / FILE}: contract")

@@ -10,6 +10,7 @@ import numpy as np
 
 from il_ros.core.codecs.picture_header import read_header
 from il_ros.core.tables import counted
+from il_ros.episodes.arrays.pictures import compressed
 from il_ros.episodes.exchange.errors import ExchangeError
 from il_ros.episodes.exchange.lerobot.depth import DepthCodes
 from il_ros.episodes.exchange.lerobot.layout import DatasetInfo, Feature
@@ -58,7 +59,8 @@ class DataRows:
         Raises ExchangeError when one is missing, damaged, of another size, or not where its time says.
         """
         if feature.dtype == "image":
-            yield from self._single(row, feature)
+            for _, picture in self._single(row, feature):
+                yield picture
             return
         span = row.videos[feature.key]
         path = self.info.video_file(feature.key, span.place)
@@ -66,6 +68,18 @@ class DataRows:
         codes = DepthCodes.of(feature.info, where) if feature.is_depth else None
         for picture in read_frames(path, feature, self.info.fps, span.from_s, row.length):
             yield picture if codes is None else codes.decode(picture)
+
+    def compressed(self, row: EpisodeRow, feature: Feature) -> Iterator[bytes]:
+        """Yield a feature's pictures in an episode as jpegs or pngs: those of the file, or of a video made here.
+
+        A frame of a video becomes the jpeg that the array cache would make of it. Raises as `pictures`.
+        """
+        if feature.dtype == "image":
+            for raw, _ in self._single(row, feature):
+                yield raw
+            return
+        for picture in self.pictures(row, feature):
+            yield compressed(picture).tobytes()
 
     def require_counters(self, row: EpisodeRow) -> Array:
         """Return `task_index` of an episode's frames (T,).
@@ -97,7 +111,8 @@ class DataRows:
             )
         return tasks
 
-    def _single(self, row: EpisodeRow, feature: Feature) -> Iterator[Array]:
+    def _single(self, row: EpisodeRow, feature: Feature) -> Iterator[tuple[bytes, Array]]:
+        """Yield the bytes of each picture, and what they show."""
         import cv2
 
         height, width, channels = feature.shape
@@ -123,9 +138,9 @@ class DataRows:
                     raise ExchangeError(
                         f"{at}: depth is read from png of 16 bits, in mm; this is {pixels.dtype}"
                     )
-                yield (pixels / np.float32(1000.0))[..., None]
+                yield raw, (pixels / np.float32(1000.0))[..., None]
                 continue
-            yield np.ascontiguousarray(pixels[..., ::-1]) if channels == 3 else pixels[..., None]
+            yield raw, np.ascontiguousarray(pixels[..., ::-1]) if channels == 3 else pixels[..., None]
 
     def _table(self, row: EpisodeRow, key: str) -> Any:
         start = self._starts[row.data]
