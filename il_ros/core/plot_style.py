@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from html import escape
 from importlib import resources
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from il_ros.core import atomic
@@ -36,6 +39,16 @@ def save(figure: Any, path: Path, **options: Any) -> None:
         figure.savefig(part, format=path.suffix[1:].lower(), metadata={key: atomic.MARK}, **options)
 
 
-def page_style() -> str:
-    """Return the style sheet of report pages."""
-    return resources.files("il_ros.core").joinpath("report.css").read_text("utf-8")
+def report_page(title: str, package: str, values: Mapping[str, str]) -> str:
+    """Return a report as an HTML page.
+
+    `title`: of the window. `package`: the one that has the page's body, page.html, a `string.Template` with these
+    `values`, which are HTML.
+    """
+    frame, style = (
+        resources.files("il_ros.core").joinpath(name).read_text("utf-8")
+        for name in ("report.html", "report.css")
+    )
+    body = resources.files(package).joinpath("page.html").read_text("utf-8")
+    filled = Template(body).substitute(values)
+    return Template(frame).substitute(title=escape(title), style=style, body=filled.rstrip())

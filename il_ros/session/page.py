@@ -8,15 +8,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from html import escape
-from importlib import resources
 from pathlib import Path
-from string import Template
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
 from il_ros.core import atomic
-from il_ros.core.plot_style import page_style
+from il_ros.core.plot_style import report_page
 from il_ros.core.tables import counted, grouped, percent, percent_range
 from il_ros.episodes.bag.reader import BagError, open_bag
 from il_ros.episodes.layout import LayoutError, load_info
@@ -91,23 +89,22 @@ def _write(facts: Facts, folder: Path) -> None:
     first, last = _ends(facts)
     kept = facts.kept
     minutes = sum(episode.duration_s for episode in kept) / 60
-    text = Template(resources.files("il_ros.session").joinpath("page.html").read_text("utf-8")).substitute(
-        style=page_style(),
-        root=escape(str(facts.root)),
-        title=_title(first, last),
-        measured=_measured(first, last),
-        labels=f"{sum(episode.labels for episode in kept):,}".replace(",", " "),
-        minutes=f"{minutes:.1f}",
-        expert=f"{sum(episode.expert_s for episode in kept) / 60:.1f}",
-        episodes=counted(len(kept), "episode"),
-        undone=_undone(facts),
-        sections="\n".join(filter(None, sections)),
-        left_out="".join(f"<li>{escape(line)}</li>" for line in grouped(facts.left_out)),
-        next=escape(shlex.join(["il-ros", "episodes", "plot", str(facts.root / kept[-1].name)]))
+    values = {
+        "root": escape(str(facts.root)),
+        "title": _title(first, last),
+        "measured": _measured(first, last),
+        "labels": f"{sum(episode.labels for episode in kept):,}".replace(",", " "),
+        "minutes": f"{minutes:.1f}",
+        "expert": f"{sum(episode.expert_s for episode in kept) / 60:.1f}",
+        "episodes": counted(len(kept), "episode"),
+        "undone": _undone(facts),
+        "sections": "\n".join(filter(None, sections)),
+        "left_out": "".join(f"<li>{escape(line)}</li>" for line in grouped(facts.left_out)),
+        "next": escape(shlex.join(["il-ros", "episodes", "plot", str(facts.root / kept[-1].name)]))
         if kept
         else "",
-    )
-    atomic.write_text(folder / atomic.PAGE, text)
+    }
+    atomic.write_text(folder / atomic.PAGE, report_page("session report", "il_ros.session", values))
 
 
 def _measured(first: VersionFacts, last: VersionFacts) -> str:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from html import escape
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
 
 from il_ros.core import atomic
-from il_ros.core.plot_style import BAD, LINES, QUIET, STYLE, page_style, save
+from il_ros.core.plot_style import BAD, LINES, QUIET, STYLE, report_page, save
 from il_ros.core.tables import counted, grouped
 from il_ros.episodes.doctor.examination import Examination
 from il_ros.episodes.doctor.findings import Finding, Pictures, Plot, Severity
@@ -86,18 +84,14 @@ def _write(found: Examination, folder: Path, root: Path) -> None:
     if more > 0:
         sections.append(f"<p>and {counted(more, 'more finding')} in report.json</p>")
     atomic.write_text(folder / "report.json", json.dumps(record(found), indent=2) + "\n")
-    page = Template(resources.files("il_ros.episodes.doctor").joinpath("page.html").read_text("utf-8"))
-    atomic.write_text(
-        folder / atomic.PAGE,
-        page.substitute(
-            style=page_style(),
-            title=escape(total(found)),
-            examined=escape(f"Contract '{found.takes.contract.name}', episodes in {root}"),
-            findings="\n".join(sections) or "<p>Nothing was found.</p>",
-            again=escape(shlex.join(["il-ros", "episodes", "doctor", str(root)])),
-            left_out="".join(f"<li>left out {escape(line)}</li>" for line in grouped(found.left_out)),
-        ),
-    )
+    values = {
+        "title": escape(total(found)),
+        "examined": escape(f"Contract '{found.takes.contract.name}', episodes in {root}"),
+        "findings": "\n".join(sections) or "<p>Nothing was found.</p>",
+        "again": escape(shlex.join(["il-ros", "episodes", "doctor", str(root)])),
+        "left_out": "".join(f"<li>left out {escape(line)}</li>" for line in grouped(found.left_out)),
+    }
+    atomic.write_text(folder / atomic.PAGE, report_page("data doctor", "il_ros.episodes.doctor", values))
 
 
 def _section(finding: Finding, picture: str) -> str:
