@@ -7,6 +7,7 @@ Every publisher is a separate process. Variants, all in one run:
   receiving     a node that receives the same streams as bytes and discards them: the lower bound
   decoded       a plain rclpy node that deserialises the messages in Python
   default_dds   the recorder with Fast DDS's default settings instead of the packaged profile
+  checks        what the doctor's checks cost the thread that writes, by its processor time: also on a busy machine
 CPU is in cores, user and system time of the process. Latency is stamp to reception.
 """
 
@@ -32,8 +33,10 @@ from support import camera_load
 from support.camera_load import RATES, contract_text
 from support.processes import started
 
+from il_ros.core import contract as contracts
 from il_ros.core import messages
 from il_ros.episodes import layout
+from il_ros.episodes.doctor.live import TakeWatch
 
 WARM_UP_S = 2.0
 
@@ -177,6 +180,23 @@ def bench_subscriber(seconds: float, kind: str, root: Path) -> dict:
     return {**figures, **accounts(run.sent(), came, window)}
 
 
+def bench_checks(seconds: float) -> dict:
+    """Return the processor time of the checks of a take, for each second that is recorded."""
+    own = contracts.parse(contract_text(), "the bench's contract")
+    watch, costs = TakeWatch(own, "take"), dict[str, list[float]]()
+    for topic, rate_hz in RATES.items():
+        shown = [bytes(frame) for frame in camera_load.frames(topic)]
+        for number in range(round(rate_hz * seconds)):
+            raw, log_ns = shown[number % len(shown)], round(1e9 * (1 + number / rate_hz))
+            began_s = time.thread_time()
+            watch.message(topic, raw, log_ns)
+            costs.setdefault(topic, []).append(1e3 * (time.thread_time() - began_s))
+    return {
+        "ms_of_each_recorded_second": round(sum(map(sum, costs.values())) / seconds, 2),
+        "longest_ms": round(max(map(max, costs.values())), 2),
+    }
+
+
 def default_dds(folder: Path) -> dict[str, str]:
     """Return an environment in which Fast DDS uses its default settings."""
     empty = folder / "default.xml"
@@ -198,6 +218,7 @@ def main() -> int:
         "recorder": lambda root: bench_recorder(given.seconds, given.compression, {}, root),
         "receiving": lambda root: bench_subscriber(given.seconds, "receiving", root),
         "decoded": lambda root: bench_subscriber(given.seconds, "decoded", root),
+        "checks": lambda root: bench_checks(given.seconds),
         "default_dds": lambda root: bench_recorder(given.seconds, given.compression, default_dds(root), root),
     }
     result: dict = {"seconds": given.seconds, "compression": given.compression, "load": os.getloadavg()[0]}

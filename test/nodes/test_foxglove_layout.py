@@ -33,6 +33,26 @@ KEYS = {
     "RosOut": {"searchTerms", "minLogLevel"},
 }
 """The settings of each kind of panel, from the types in Lichtblick's sources (packages/suite-base/src/panels)."""
+WORDS = {
+    "style": {"bulb", "background"},
+    "operator": {"=", "<", "<=", ">", ">="},
+    "legendDisplay": {"floating", "top", "left", "none"},
+    "xAxisVal": {"timestamp", "index", "custom", "currentCustom"},
+    "timestampMethod": {"receiveTime", "headerStamp"},
+    "diffMethod": {"custom", "previous message"},
+}
+TYPES = {
+    **dict.fromkeys(("isSynced", "enabled", "showLine", "showLegend", "showPlotValuesInLegend"), bool),
+    **dict.fromkeys(("showXAxisLabels", "showYAxisLabels", "sortByLevel", "diffEnabled"), bool),
+    **dict.fromkeys(("showFullMessageForDiff",), bool),
+    **dict.fromkeys(("lineSize", "followingViewWidth", "sidebarDimension", "minYValue"), (int, float)),
+    **dict.fromkeys(("minLevel", "minLogLevel"), int),
+    **dict.fromkeys(("path", "value", "label", "color", "fallbackColor", "fallbackLabel", "rawValue"), str),
+    **dict.fromkeys(("topicToRender", "hardwareIdFilter", "topicPath", "diffTopicPath", "imageTopic"), str),
+    **dict.fromkeys(("paths", "rules", "pinnedIds", "searchTerms"), list),
+    **dict.fromkeys(("imageMode",), dict),
+}
+"""Their values, at Lichtblick's commit 66adecb9 of 2026-08-07."""
 PLOTTED = re.compile(r"(/[A-Za-z0-9_/]+)\.(.+)")
 
 
@@ -77,6 +97,24 @@ def test_a_panel_has_settings_of_its_kind_only(panel):
     assert set(LAYOUT["configById"][panel]) - TITLES == KEYS[kind_of(panel)] & set(
         LAYOUT["configById"][panel]
     )
+
+
+def values_of(settings):
+    """Every setting of a panel with its value, also those inside others."""
+    for key, value in settings.items():
+        yield key, value
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, dict):
+                yield from values_of(inner)
+
+
+@pytest.mark.parametrize("panel", LAYOUT["configById"])
+def test_each_setting_has_a_value_that_its_panel_takes(panel):
+    for key, value in values_of(LAYOUT["configById"][panel]):
+        if key in WORDS:
+            assert value in WORDS[key], key
+        elif key not in TITLES:
+            assert isinstance(value, TYPES[key]), key
 
 
 def test_every_topic_and_message_path_exists(graph, tmp_path):
