@@ -28,8 +28,13 @@ MOVES_SHARE = 0.05
 CLIPPED_LEAST, CLIPPED_MOST = 0.04, 0.8
 """Share of a take's frames at exactly the extreme: more than that is a number that hardly moves."""
 CLIPPED_TAKES = 0.12
-JUMP_TIMES, SPIKE_TIMES = 5.0, 2.5
-"""A jump is this many times the usual largest step of a take; less if the number comes back with the next step."""
+BEYOND_SHARE = 0.02
+"""A label that goes beyond the value at which its measurement stops by this share of its range."""
+DISTINCT_SHARE = 0.9
+"""Starts vary if this share of them differ from all others."""
+JUMP_TIMES, SPIKE_TIMES = 5.0, 4.0
+"""A jump is this many times the usual largest step of a take. One that the next step takes back is a spike, and this
+many times the usual largest spike: numbers that tremble have spikes, others none."""
 
 
 def spans_of(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
@@ -41,10 +46,14 @@ def spans_of(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class TakeNumber:
-    """One number of the takes: `values` of each episode (T,), `span`: its range over all."""
+    """One number of the takes: `values` of each episode (T,), `span`: its range over all.
+
+    `labels` (T,) of each episode: the commands of the position that the number measures; empty without.
+    """
 
     name: str
     values: tuple[Vector, ...]
+    labels: tuple[Vector, ...] = ()
 
     @cached_property
     def span(self) -> float:
@@ -64,11 +73,23 @@ def numbers_of(takes: TakeSet, *, actions: bool) -> list[TakeNumber]:
     Angles of joints without end and orientations wrap, so they are left out.
     """
     found = []
+    measures = {
+        (action.reference, index): takes.contract.action_slices[action.key].start + place
+        for action in takes.contract.actions
+        if action.reference is not None and action.is_position
+        for place, index in enumerate(action.reference_index)
+    }
     for spec in takes.small:
         for place, element in enumerate(spec.elements):
             if spec.turns[place] == 0 and not element.startswith("orientation"):
                 values = [np.asarray(each.observations[spec.key])[:, place] for each in takes.episodes]
-                found.append(TakeNumber(f"{spec.key}/{element}", tuple(values)))
+                column = measures.get((spec.key, place))
+                labels = (
+                    ()
+                    if column is None
+                    else [np.asarray(each.commands)[:, column] for each in takes.episodes]
+                )
+                found.append(TakeNumber(f"{spec.key}/{element}", tuple(values), tuple(labels)))
     turns = takes.contract.turns
     for column, name in enumerate(takes.contract.action_names if actions else ()):
         values = [np.asarray(each.commands)[:, column] for each in takes.episodes]
@@ -202,9 +223,8 @@ def saturated_numbers(takes: TakeSet) -> list[Finding]:
             near = 1e-7 * number.span
             shares = np.array([float(np.mean(np.abs(each - extreme) <= near)) for each in number.values])
             held = np.array([_longest(np.abs(each - extreme) <= near) for each in number.values])
-            # a number that rests at its extreme from the first frame on has not been clipped there
-            comes = np.array([abs(float(each[0]) - extreme) > near for each in number.values])
-            clipped = (shares >= CLIPPED_LEAST) & (shares <= CLIPPED_MOST) & (held >= 3) & comes
+            stops = _comes(number, extreme, near) | _pushed(number, extreme, near)
+            clipped = (shares >= CLIPPED_LEAST) & (shares <= CLIPPED_MOST) & (held >= 3) & stops
             if clipped.mean() < CLIPPED_TAKES:
                 continue
             names = tuple(each.name for each, is_one in zip(takes.episodes, clipped, strict=True) if is_one)
@@ -227,6 +247,31 @@ def saturated_numbers(takes: TakeSet) -> list[Finding]:
     return found
 
 
+def _comes(number: TakeNumber, extreme: float, near: float) -> NDArray[np.bool_]:
+    """Return in which takes a number stops at its extreme, and does not rest there from the first frame on (N,).
+
+    Where the starts of takes differ, several that are equal, and at the extreme, do not rest: they are clipped.
+    """
+    starts = np.array([float(each[0]) for each in number.values])
+    at_start = np.abs(starts - extreme) <= near
+    others = starts[~at_start]
+    distinct = len(np.unique(np.round(others / near)))
+    vary = len(others) >= 3 and distinct >= DISTINCT_SHARE * len(others)
+    return ~at_start | (vary and at_start.sum() > 1)
+
+
+def _pushed(number: TakeNumber, extreme: float, near: float) -> NDArray[np.bool_]:
+    """Return in which takes a number stands at its extreme while its label goes further (N,)."""
+    outwards = 1.0 if extreme >= float(np.nanmedian(np.concatenate(number.values))) else -1.0
+    found = [
+        _longest(
+            (np.abs(values - extreme) <= near) & (outwards * (labels - extreme) > BEYOND_SHARE * number.span)
+        )
+        for values, labels in zip(number.values, number.labels, strict=False)
+    ]
+    return np.array(found or [0] * len(number.values)) >= 3
+
+
 def _longest(mask: NDArray[np.bool_]) -> int:
     return max((last - first + 1 for first, last in spans_of(mask)), default=0)
 
@@ -245,8 +290,8 @@ def jumps(takes: TakeSet) -> list[Finding]:
             float(np.median(largest)) if len(largest) > 2 else float(np.quantile(np.concatenate(sizes), 0.99))
         )
         bound = max(JUMP_TIMES * usual, 0.05 * number.span)
-        spike_bound = max(SPIKE_TIMES * usual, 0.05 * number.span)
         spikes = np.array([_largest_spike(each) for each in steps])
+        spike_bound = max(SPIKE_TIMES * float(np.median(spikes)), 0.05 * number.span)
         wrong = (largest > bound) | (spikes > spike_bound)
         if number.span <= 0 or usual <= 0 or not wrong.any() or wrong.mean() > DEAD_SHARE:
             continue

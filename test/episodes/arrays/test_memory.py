@@ -30,11 +30,11 @@ def peak_bytes(folder, text, items):
     """Return the memory that the conversion of a bag with these messages takes, without the file, which is mapped."""
     own = contract.parse(text, "contract.yaml")
     warm = look(made.write(folder / "warm", items[: len(items) // 20], text=text))
-    cache.load(warm, own, folder / "cache")  # imports everything
+    cache.Conversion(own, folder / "cache").load(warm)  # imports everything
     entry = look(made.write(folder / "episodes", items, text=text))
     tracemalloc.start()
     try:
-        cache.load(entry, own, folder / "cache")
+        cache.Conversion(own, folder / "cache").load(entry)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

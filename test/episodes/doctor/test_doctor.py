@@ -246,6 +246,63 @@ def test_a_sensor_that_ends_at_a_value_is_clipped():
     assert finding.what.startswith(f"object/position.x stops at {end:.4g} in ")
 
 
+def test_a_joint_that_is_clipped_from_the_start_is_told_by_its_labels():
+    """It reads 0.2 rad until it gets there, while its commands come from 0."""
+    blind = planted(
+        clean(), range(10), lambda e: seen(e, "joints", np.maximum(e.observations["joints"], [0.2, -9]))
+    )
+    finding = only(examine(blind), Check.SATURATED)
+    assert finding.what == "joints/position/a stops at 0.2 in all 10 episodes."
+
+
+def test_a_joint_that_rests_at_its_end_first_is_not_clipped():
+    """As a gripper that is open until it is told to close."""
+
+    def opened(values):
+        return np.column_stack([values[:, 0], -np.maximum(values[:, 1] - 0.2, 0.0)])
+
+    def change(episode):
+        moved = seen(episode, "joints", opened(episode.observations["joints"]))
+        return dataclasses.replace(moved, commands=opened(episode.commands))
+
+    rested = planted(clean(), range(10), change)
+    assert max(np.count_nonzero(each.observations["joints"][:, 1] == 0) for each in rested.episodes) > 20
+    assert Check.SATURATED not in {each.check for each in examine(rested)}
+
+
+def test_objects_that_start_beyond_the_end_of_a_sensor_are_told_by_their_equal_starts():
+    starts = np.array([each.observations["object"][0, 0] for each in clean().episodes])
+    low = np.sort(starts)[3] - 1e-3
+
+    def clipped(episode):
+        return seen(episode, "object", np.maximum(episode.observations["object"], [low, -9, -9]))
+
+    finding = only(examine(planted(clean(), range(10), clipped)), Check.SATURATED)
+    below = {
+        each.name: np.count_nonzero(each.observations["object"][:, 0] < low) for each in clean().episodes
+    }
+    assert finding.episodes == tuple(name for name, count in below.items() if count >= 4)  # 4 % of 100 frames
+    assert len(finding.episodes) == 2
+
+
+def test_a_spike_of_a_number_that_switches_is_a_jump():
+    """Its usual step is its whole range, but no usual step is taken back by the next one."""
+
+    def switched(episode):
+        values = episode.observations["object"].copy()
+        values[:, 2] = np.arange(TICKS) >= 40
+        return seen(episode, "object", values)
+
+    def spiked(episode):
+        values = episode.observations["object"].copy()
+        values[20, 2] += 0.3
+        return seen(episode, "object", values)
+
+    takes = planted(clean(), range(10), switched)
+    assert Check.JUMP not in {each.check for each in examine(takes)}
+    assert only(examine(planted(takes, [3], spiked)), Check.JUMP).episodes == ("episode_000004",)
+
+
 def test_one_wrong_value_of_an_encoder_is_a_jump_at_its_time():
     def jump(episode):
         values = episode.observations["joints"].copy()
