@@ -42,6 +42,7 @@ NUMBERS = {
     Check.CONSTANT: (plant.constant,),
     Check.SATURATED: (plant.saturated,),
     Check.JUMP: (plant.jump,),
+    Check.UNIT: (plant.degrees,),
     Check.COVERAGE: (plant.alike_starts,),
     Check.REVERSED: (plant.contradicting,),
 }

@@ -237,6 +237,18 @@ def jump(takes, rng):
     return _changed(takes, _chosen(takes, rng, 1), jumped)
 
 
+def degrees(takes, rng):
+    """Joint states in degrees in two takes, from a driver that was set up anew; the last ones are a half turn away."""
+    spec = next(each for each in takes.small if each.type == "sensor_msgs/msg/JointState")
+
+    def converted(episode):
+        joints = np.degrees(np.asarray(episode.observations[spec.key]))
+        joints[-1] = 180.0
+        return _with(episode, spec.key, joints)
+
+    return _changed(takes, _chosen(takes, rng, 2), converted)
+
+
 def alike_starts(takes, rng):
     """Takes that all begin where the first one begins."""
     first = takes.episodes[0]
