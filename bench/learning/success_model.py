@@ -2,9 +2,9 @@
 
 Episodes of the scripted expert with smooth noise of random size on its commands: about half of them fail. They are
 recorded as bags with the pictures of the overhead camera; the verdict is the outcome that a person would mark. An
-episode ends when success has held for 0.5 s, as a person marks a success that is there to be seen. The model reads the
-picture only. "Off" is the time at which it says success minus the time at which the task's condition became true.
-Prints one JSON line per seed.
+episode ends when success has held for 0.5 s, as a person marks a success that is there to be seen; so `unsure_s` is
+that of a person who is never later. The model reads the pictures only. "Off" is the time at which it says success minus
+the time at which the task's condition became true. Prints one JSON line per seed.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from il_ros.core import share
 from il_ros.envs.tasks import make_any_task
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.interactive.dagger.in_process import TaskEpisodes, demonstrate
+from il_ros.records.labelling import SENT
 from il_ros.records.outcomes import SUCCESS
 from il_ros.records.trials import success_interval
 from il_ros.rewards.success import SuccessSettings
@@ -63,8 +64,9 @@ def record(root, count, first_seed, most_rad, bar):
     return successes / count
 
 
-def opened(root):
-    return Dataset.open(root, contract_with_everything(), validation=0.0)
+def opened(root, settings):
+    contract = contract_with_everything()
+    return Dataset.open(root, contract, validation=0.0, rule=SENT, history=settings.history(contract))
 
 
 def judged(reward, episodes):
@@ -90,6 +92,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--noise", type=float, default=0.12, help="largest deviation of the noise (rad)")
     parser.add_argument("--epochs", type=int, default=TRAINING.epochs)
+    parser.add_argument("--unsure", type=float, default=0.25, help="unsure_s of the labels (s)")
     parser.add_argument("--keep", type=Path, help="record here, or use what is here")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -103,14 +106,17 @@ def main():
                 if not place.exists():
                     with tqdm(total=count, desc=f"recording {place.name}", leave=False, disable=None) as bar:
                         record(place, count, first, args.noise, bar)
-            began_s = time.monotonic()
-            shown, held_out = opened(root / f"shown_{seed}"), opened(root / "held_out")
+            settings = SuccessSettings(inputs=("overhead",), unsure_s=args.unsure)
+            shown, held_out = opened(root / f"shown_{seed}", settings), opened(root / "held_out", settings)
+            began_s = time.process_time()
             training = replace(TRAINING, seed=seed, epochs=args.epochs)
-            settings = SuccessSettings(inputs=("overhead",))
-            with tqdm(total=training.epochs, desc="training", leave=False, disable=None) as bar:
+            with tqdm(
+                total=settings.members * training.epochs, desc="training", leave=False, disable=None
+            ) as bar:
                 done = train(
                     shown, settings, training, root / f"reward_{seed}", on_epoch=lambda _: bar.update()
                 )
+            trained_s = time.process_time() - began_s
             right, wrong, off = judged(done.reward, held_out.train)
             low, high = success_interval(right, len(held_out.train))
             row = {
@@ -127,7 +133,7 @@ def main():
                 "off_s": [round(float(value), 3) for value in np.quantile(off, (0.05, 0.5, 0.95))]
                 if off
                 else None,
-                "wall_s": round(time.monotonic() - began_s, 1),
+                "training_cpu_s": round(trained_s, 1),
             }
             print(json.dumps(row), flush=True)
 

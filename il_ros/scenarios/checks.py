@@ -20,11 +20,11 @@ class CheckError(ValueError):
 
 
 def check_files(specs: Sequence[Spec]) -> None:
-    """Raise CheckError if a contract, a recipe or a checkpoint of the nodes cannot be used."""
+    """Raise CheckError if a contract, a recipe, a checkpoint or a reward model of the nodes cannot be used."""
     own = [spec for spec in specs if isinstance(spec, NodeSpec) and spec.package == "il_ros"]
     problems = dict.fromkeys(_files(own))
     if not problems:  # a policy is compared with the contract
-        problems = dict.fromkeys(_policies(own))
+        problems = dict.fromkeys((*_policies(own), *_rewards(own)))
     if problems:
         raise CheckError("\n".join(problems))
 
@@ -62,8 +62,19 @@ def _policies(specs: Sequence[NodeSpec]) -> Iterator[str]:
         if spec.parameters.get("candidates") and not Path(folder).exists():
             continue  # the trainer makes the first one
         wanted = str(spec.parameters.get("contract", ""))
-        # in another process: the weights and torch are not needed here
-        words = [sys.executable, "-m", "il_ros.scenarios.policy_check", folder, wanted]
-        ran = subprocess.run(words, capture_output=True, text=True, timeout=_MOST_S, check=False)
-        if ran.returncode != 0:
-            yield ran.stderr.strip() or f"{folder}: the checkpoint could not be checked"
+        yield from _loaded(folder, wanted)
+
+
+def _rewards(specs: Sequence[NodeSpec]) -> Iterator[str]:
+    for spec in specs:
+        for family in ("success", "progress") if spec.executable == "judge" else ():
+            if folder := str(spec.parameters.get(family, "")):
+                yield from _loaded(folder, str(spec.parameters.get("contract", "")), family)
+
+
+def _loaded(folder: str, wanted: str, *family: str) -> Iterator[str]:
+    # in another process: the weights and torch are not needed here
+    words = [sys.executable, "-m", "il_ros.scenarios.policy_check", folder, wanted, *family]
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=_MOST_S, check=False)
+    if ran.returncode != 0:
+        yield ran.stderr.strip() or f"{folder}: the checkpoint could not be checked"

@@ -2,6 +2,7 @@
 
 import json
 
+import hand_rewards
 import pytest
 import rclpy
 from made_versions import constant_policy
@@ -10,6 +11,7 @@ from il_ros.cli import main
 from il_ros.core import contract, share
 from il_ros.nodes.runtime import preflight
 from il_ros.policies import checkpoint
+from il_ros.rewards import checkpoint as reward_models
 from il_ros.scenarios import SCENARIOS, domain
 from il_ros.scenarios.checks import CheckError, check_files
 
@@ -28,6 +30,24 @@ def saved(folder, name="drive"):
     own = contract.load(share.path("config", "contracts", f"{name}.yaml"))
     checkpoint.save(folder, constant_policy(own, [0.0] * own.action_size, "v1"))
     return str(folder)
+
+
+def test_a_success_model_that_cannot_judge_here_is_found_before_the_start(tmp_path):
+    reward_models.save(tmp_path / "progress", hand_rewards.progress(hand_rewards.CONTRACT))
+    for folder, message in (("none", "none: no such folder"), ("progress", "another contract")):
+        given = {"success_model": str(tmp_path / folder), "contract": "arm_push", "task": "push"}
+        with pytest.raises(CheckError, match=message):
+            check_files(SCENARIOS["record"].nodes(given))
+    own = tmp_path / "joint.yaml"
+    own.write_text(hand_rewards.CONTRACT.text)
+    given = {
+        "success_model": str(tmp_path / "progress"),
+        "contract": str(own),
+        "task": "fold",
+        "sim": "false",
+    }
+    with pytest.raises(CheckError, match="is a progress model, not a success model"):
+        check_files(SCENARIOS["record"].nodes({**given, "expert": "none"}))
 
 
 def test_a_good_scenario_on_an_empty_graph_passes(graph, tmp_path):
