@@ -27,6 +27,7 @@ from il_ros.policies.window import TickWindow
 from il_ros.training import recipe as recipes
 from il_ros.training.batches import Batches
 from il_ros.training.loop import TrainingLoop
+from il_ros.training.recipe_file import has_own_steps
 from il_ros.training.run import fit_normaliser
 from il_ros.training.samples import samples
 
@@ -83,7 +84,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     known = sorted(file.stem for file in share.path("config", "training").glob("*.yaml"))
-    known = [name for name in known if not recipes.has_own_steps(name)]
+    known = [name for name in known if not has_own_steps(name)]
     parser.add_argument("--only", nargs="+", choices=known)
     parser.add_argument("--frames", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
