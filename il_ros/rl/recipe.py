@@ -23,7 +23,7 @@ from il_ros.training.recipe_file import OWN_STEPS, read
 SECTIONS = ("policy", "reward", "agent", "clone", OWN_STEPS)
 _FAMILY = "actor"
 _LATER = {
-    "agent": ("actor_rate", "entropy", "entropy_bonus"),
+    "agent": ("actor_rate", "entropy", "entropy_bonus", "correlation"),
     "clone": tuple(settings.plain(CloneUse())),
     OWN_STEPS: ("updates", "ahead", "keep_successes", "level"),
 }
