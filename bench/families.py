@@ -27,9 +27,9 @@ from il_ros.policies.window import TickWindow
 from il_ros.training import recipe as recipes
 from il_ros.training.batches import Batches
 from il_ros.training.loop import TrainingLoop
-from il_ros.training.recipe_file import has_own_steps
 from il_ros.training.run import fit_normaliser
 from il_ros.training.samples import samples
+from il_ros.training.trainer.recipe_file import has_own_steps
 
 ACT_SMALL = ("width=256", "feed=4", "heads=4", "blocks=2", "decoder_blocks=1", "horizon=50", "batch_size=8")
 

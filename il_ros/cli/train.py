@@ -247,7 +247,7 @@ def plan_of(args: argparse.Namespace) -> TrainingPlan:
 def _has_own_steps(args: argparse.Namespace) -> bool:
     """Return whether the recipe trains with own steps; raises ValueError on options that do not fit it."""
     from il_ros.training.recipe import AUTO
-    from il_ros.training.recipe_file import has_own_steps
+    from il_ros.training.trainer.recipe_file import has_own_steps
 
     own_steps = args.recipe not in ("", AUTO) and has_own_steps(args.recipe)
     acting = {"--environment": args.environment, "--expert": args.expert}

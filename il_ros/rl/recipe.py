@@ -18,7 +18,7 @@ from il_ros.rl.judge import ModelReward
 from il_ros.rl.learner import Imitation
 from il_ros.rl.reward_source import MODEL, SQIL, TASK
 from il_ros.training.recipe import changed_values, require_keys
-from il_ros.training.recipe_file import OWN_STEPS, read
+from il_ros.training.trainer.recipe_file import OWN_STEPS, read
 
 SECTIONS = ("policy", "reward", "agent", "clone", OWN_STEPS)
 _FAMILY = "actor"

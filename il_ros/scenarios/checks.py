@@ -48,7 +48,7 @@ def _files(specs: Sequence[NodeSpec]) -> Iterator[str]:
         if spec.executable == "trainer" and spec.parameters.get("recipe"):
             from il_ros.rl import recipe as own_steps  # imports torch
             from il_ros.training import recipe
-            from il_ros.training.recipe_file import has_own_steps
+            from il_ros.training.trainer.recipe_file import has_own_steps
 
             name = str(spec.parameters["recipe"])
             try:

@@ -19,7 +19,7 @@ from il_ros.policies.families.registry import family
 from il_ros.policies.uncertainty import KINDS
 from il_ros.training import device
 from il_ros.training.device import FLOAT32, PRECISIONS
-from il_ros.training.recipe_file import OWN_STEPS, read
+from il_ros.training.trainer.recipe_file import OWN_STEPS, read
 from il_ros.training.weighting import Weighting
 
 AUTO = "auto"

@@ -8,7 +8,7 @@ from il_ros.core import share
 from il_ros.core.settings import SettingsError
 from il_ros.rl.recipe import SECTIONS, ImitationRecipe, load
 from il_ros.training import recipe as cloning
-from il_ros.training.recipe_file import has_own_steps
+from il_ros.training.trainer.recipe_file import has_own_steps
 
 SHIPPED = sorted(
     path.stem for path in share.path("config", "training").glob("*.yaml") if has_own_steps(path.stem)

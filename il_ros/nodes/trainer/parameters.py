@@ -9,8 +9,8 @@ from rclpy.node import Node
 from il_ros.core.settings import SettingsError
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.sim import HELD_OUT_SEED
-from il_ros.training.recipe_file import has_own_steps
 from il_ros.training.trainer.plans import EvaluationPlan, TrainingPlan
+from il_ros.training.trainer.recipe_file import has_own_steps
 
 
 def declare_all(node: Node) -> None:
