@@ -29,6 +29,7 @@ from il_ros.training.batches import Batches
 from il_ros.training.loop import TrainingLoop
 from il_ros.training.run import fit_normaliser
 from il_ros.training.samples import samples
+from il_ros.training.trainer.recipe_file import has_own_steps
 
 ACT_SMALL = ("width=256", "feed=4", "heads=4", "blocks=2", "decoder_blocks=1", "horizon=50", "batch_size=8")
 
@@ -83,7 +84,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     known = sorted(file.stem for file in share.path("config", "training").glob("*.yaml"))
-    known = [name for name in known if not recipes.has_own_steps(name)]
+    known = [name for name in known if not has_own_steps(name)]
     parser.add_argument("--only", nargs="+", choices=known)
     parser.add_argument("--frames", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)

@@ -118,6 +118,12 @@ def add_parser(subparsers: Any) -> None:
         "--expert", default="", help="own steps: a simulated person corrects with this expert (scripted)"
     )
     parser.add_argument(
+        "--recorded",
+        action="store_true",
+        help="recipes with own steps: learn from what policy and person did in the episodes, instead of acting; needs "
+        "--from, or begins with a clone",
+    )
+    parser.add_argument(
         "--background", action="store_true", help="run at idle priority (nice 19, SCHED_IDLE)"
     )
     parser.add_argument(
@@ -151,17 +157,24 @@ def run(args: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return 2
-        return training.carry_out(plan, args.environment, args.expert, for_programs=args.progress == "json")
+        if not plan.recorded:
+            return training.carry_out(
+                plan, args.environment, args.expert, for_programs=args.progress == "json"
+            )
     return carry_out(plan, JsonReporter() if args.progress == "json" else BarReporter(plan))
 
 
 def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
-    """Train by a plan; return the exit status of `il-ros train`.
+    """Train by a plan, not with own steps in an environment; return the exit status of `il-ros train`.
 
     Of several processes that torchrun started, the first one prints; each prints its own errors.
     """
     if plan.background:
         lower_priority()
+    if plan.recorded:
+        from il_ros.cli.learning import recorded
+
+        return recorded.carry_out(plan, reporter)
     from il_ros.episodes.arrays.dataset import DatasetError
     from il_ros.training.loop import TrainingError
     from il_ros.training.processes import LostProcessError, joined, name_of_this
@@ -221,6 +234,7 @@ def plan_of(args: argparse.Namespace) -> TrainingPlan:
         outcomes=tuple(args.outcome or OUTCOMES),
         tasks=tuple(args.task),
         poor=args.poor,
+        recorded=args.recorded,
         resume=args.resume,
         overwrite=args.overwrite,
         start=args.start,
@@ -232,15 +246,21 @@ def plan_of(args: argparse.Namespace) -> TrainingPlan:
 
 def _has_own_steps(args: argparse.Namespace) -> bool:
     """Return whether the recipe trains with own steps; raises ValueError on options that do not fit it."""
-    from il_ros.training import recipe as recipes
+    from il_ros.training.recipe import AUTO
+    from il_ros.training.trainer.recipe_file import has_own_steps
 
-    own_steps = args.recipe not in ("", recipes.AUTO) and recipes.has_own_steps(args.recipe)
-    if own_steps:
+    own_steps = args.recipe not in ("", AUTO) and has_own_steps(args.recipe)
+    acting = {"--environment": args.environment, "--expert": args.expert}
+    if own_steps and args.recorded:
+        given = {**acting, "--warm-epochs": args.warm_epochs, "--resume": args.resume}
+        kind = "whose own steps are the recorded ones"
+    elif own_steps:
         given = {"--warm-epochs": args.warm_epochs, "--warm-seconds": args.warm_seconds}
+        kind = "with own steps"
     else:
-        given = {"--environment": args.environment, "--expert": args.expert}
+        given = {**acting, "--recorded": args.recorded}
+        kind = "without own steps (gail, rlpd and others have them)"
     if wrong := [name for name, value in given.items() if value]:
-        kind = "with own steps" if own_steps else "without own steps (gail, rlpd and others have them)"
         raise ValueError(f"{wrong[0]} has no meaning for a recipe {kind}")
     return own_steps
 

@@ -9,7 +9,7 @@ from il_ros.episodes.bag.reader import bag_files, open_bag
 from il_ros.episodes.catalogue import Entry
 from il_ros.episodes.decisions import read_decisions
 from il_ros.records.decision import NOBODY, Decision
-from il_ros.records.labelling import EXPERT, label
+from il_ros.records.labelling import BY_MODE, EXPERT, Rule
 from il_ros.records.takeovers import group_takeovers
 
 LARGE_BYTES = 200_000_000
@@ -32,8 +32,8 @@ class EpisodeCounts:
     left_out: tuple[str, ...] = ()
 
 
-def count_episode(entry: Entry) -> EpisodeCounts:
-    """Return the counts of a finished episode.
+def count_episode(entry: Entry, rule: Rule = BY_MODE) -> EpisodeCounts:
+    """Return the counts of a finished episode, whose labels are those of a rule.
 
     In a bag without decisions, every message of the busiest topic counts as a label.
     Raises BagError when the bag can't be read.
@@ -47,11 +47,11 @@ def count_episode(entry: Entry) -> EpisodeCounts:
     start_ns = entry.info.started_ns if entry.info is not None else 0  # earlier messages are pre-roll
     demonstrated = (message for message in bag.before_step([topic]) if message.log_ns >= start_ns)
     found, left_out = read_decisions(demonstrated)
-    return replace(count_decisions([each.decision for each in found]), left_out=tuple(left_out))
+    return replace(count_decisions([each.decision for each in found], rule), left_out=tuple(left_out))
 
 
-def count_decisions(decisions: list[Decision]) -> EpisodeCounts:
-    """Return the counts of an episode's decisions, given in time order."""
+def count_decisions(decisions: list[Decision], rule: Rule = BY_MODE) -> EpisodeCounts:
+    """Return the counts of an episode's decisions, given in time order, with the labels of a rule."""
     labelled = 0
     versions: Counter[str] = Counter()
     for decision in decisions:
@@ -59,6 +59,6 @@ def count_decisions(decisions: list[Decision]) -> EpisodeCounts:
         if driving:
             versions[decision.version_of(driving[0])] += 1
         # in mode dagger the expert's proposal may arrive after the decision; arrays join it later
-        labelled += decision.mode == "dagger" or label(decision.mode or "priority", decision) is not None
+        labelled += decision.mode == "dagger" or rule.choose(decision) is not None
     interventions = len(group_takeovers((each.authorities, each.mode) for each in decisions))
     return EpisodeCounts(labelled, interventions, versions.most_common(1)[0][0] if versions else "")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from il_ros.core.contract import Contract
@@ -18,7 +20,8 @@ from il_ros.policies.families.actor import ActorNetwork
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser, fit_actions, fit_state, noise_floors
 from il_ros.policies.protocol import Batch, Window
-from il_ros.records.outcomes import SUCCESS
+from il_ros.records.labelling import EXPERT
+from il_ros.records.outcomes import FAILURE, SUCCESS
 from il_ros.rl.buffer import EnvironmentStep
 from il_ros.rl.world import Scales
 from il_ros.training.samples import Samples, samples
@@ -54,17 +57,30 @@ def steps_of(episode: EpisodeArrays, scales: Scales, most_steps: int) -> list[En
     action of another one led to an observation that was not recorded, and is left out.
     `earned` is 1 for a last step that ended as a success, else 0; environments with other rewards have other numbers.
     """
-    some: Samples = samples([episode], scales.inputs, 1, form=scales.form)
-    states = scales.normaliser.inputs(some.features).astype(np.float32)
-    learnt = scales.normaliser.actions.normalise(some.actions[:, 0])
-    actions = np.clip(learnt, -1.0, 1.0).astype(np.float32)
-    found = [
-        EnvironmentStep(states[place], actions[place], states[some.following[place, 0]])
-        for place in np.flatnonzero(some.continues[:, 0])
-    ]
+    numbers = _numbers(episode, scales)
+    found = [step for _, step in _within(numbers)]
     if episode.steps < most_steps and episode.ends_with_a_frame:
-        earned = float(episode.outcome == SUCCESS)
-        found.append(EnvironmentStep(states[-1], actions[-1], states[-1], earned, terminated=True))
+        found.append(_last(numbers, episode.outcome))
+    return found
+
+
+def recorded_steps(episode: EpisodeArrays, scales: Scales) -> list[EnvironmentStep]:
+    """Return the steps of an episode that policy and person drove; its arrays are made by the rule `labelling.DRIVEN`.
+
+    A person's steps are `shown`, as are all of a bag without decisions. A verdict ends the task: the last step has
+    earned 1 for a success and 0 for a failure, also where nothing drove until the verdict came. Without one the episode
+    was cut off, and its last action, which led to an observation that was not recorded, is left out.
+    Raises ValueError where several action groups have an authority each.
+    """
+    if episode.groups:
+        raise ValueError(
+            f"episode {episode.name}: its contract has several action groups; learning from recorded steps needs one"
+        )
+    shown = [source == EXPERT for source in episode.authority] or [True] * len(episode)
+    numbers = _numbers(episode, scales)
+    found = [step._replace(shown=shown[place]) for place, step in _within(numbers)]
+    if episode.outcome in (SUCCESS, FAILURE):
+        found.append(_last(numbers, episode.outcome)._replace(shown=shown[-1]))
     return found
 
 
@@ -111,6 +127,35 @@ def warnings_of(episodes: Sequence[EpisodeArrays], most_steps: int) -> list[str]
     if gaps:
         found.append(f"{counted(gaps, 'demonstration')} have gaps; the steps over them are left out")
     return found
+
+
+class _Numbers(NamedTuple):
+    """An episode's samples, its normalised states (T, F) and actions (T, L)."""
+
+    samples: Samples
+    states: NDArray[np.float32]
+    actions: NDArray[np.float32]
+
+
+def _numbers(episode: EpisodeArrays, scales: Scales) -> _Numbers:
+    some = samples([episode], scales.inputs, 1, form=scales.form)
+    states = scales.normaliser.inputs(some.features).astype(np.float32)
+    learnt = scales.normaliser.actions.normalise(some.actions[:, 0])
+    return _Numbers(some, states, np.clip(learnt, -1.0, 1.0).astype(np.float32))
+
+
+def _within(numbers: _Numbers) -> Iterator[tuple[int, EnvironmentStep]]:
+    """Yield each step from one frame to the next of the same run, with the first one's number."""
+    some, states, actions = numbers
+    for place in np.flatnonzero(some.continues[:, 0]).tolist():
+        after = states[some.following[place, 0]]
+        yield place, EnvironmentStep(states[place], actions[place], after)
+
+
+def _last(numbers: _Numbers, outcome: str) -> EnvironmentStep:
+    """Return the last step, which ended the task."""
+    _, states, actions = numbers
+    return EnvironmentStep(states[-1], actions[-1], states[-1], float(outcome == SUCCESS), terminated=True)
 
 
 def _stated(shown: Affine, form: ActionForm, action_range: str) -> Affine:

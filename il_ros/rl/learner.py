@@ -134,7 +134,7 @@ class ImitationLearner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             bounds = (0.0, 1.0) if judged and reward[0] in (TASK, MODEL) else None
-            self.agent: Agent = _agent(scales.contract, shape, agent, use, bounds)
+            self.agent: Agent = make_agent(scales.contract, shape, agent, use, bounds)
             self.rewards: RewardSource = _rewards(reward, scales, seeds, settings.reward_rate)
         if settings.keep_successes and bounds is None:
             raise ValueError(
@@ -265,9 +265,10 @@ class ImitationLearner:
         return measured
 
 
-def _agent(
+def make_agent(
     contract: Contract, shape: Shape, settings: AgentSettings, use: CloneUse, bounds: Bounds | None
 ) -> Agent:
+    """Return the agent of a recipe; initial weights come from torch's global generator."""
     if is_choice(contract):
         return SoftQ(shape, settings)
     kinds: dict[str, type[SoftActorCritic]] = {

@@ -17,12 +17,13 @@ from il_ros.rl.agents.agent import AgentSettings, CloneUse
 from il_ros.rl.judge import ModelReward
 from il_ros.rl.learner import Imitation
 from il_ros.rl.reward_source import MODEL, SQIL, TASK
-from il_ros.training.recipe import OWN_STEPS, changed_values, read, require_keys
+from il_ros.training.recipe import changed_values, require_keys
+from il_ros.training.trainer.recipe_file import OWN_STEPS, read
 
 SECTIONS = ("policy", "reward", "agent", "clone", OWN_STEPS)
 _FAMILY = "actor"
 _LATER = {
-    "agent": ("actor_rate", "entropy", "entropy_bonus"),
+    "agent": ("actor_rate", "entropy", "entropy_bonus", "correlation"),
     "clone": tuple(settings.plain(CloneUse())),
     OWN_STEPS: ("updates", "ahead", "keep_successes", "level"),
 }

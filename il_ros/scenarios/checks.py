@@ -46,10 +46,13 @@ def _files(specs: Sequence[NodeSpec]) -> Iterator[str]:
             yield str(error)
     for spec in specs:
         if spec.executable == "trainer" and spec.parameters.get("recipe"):
-            from il_ros.training import recipe  # imports torch
+            from il_ros.rl import recipe as own_steps  # imports torch
+            from il_ros.training import recipe
+            from il_ros.training.trainer.recipe_file import has_own_steps
 
+            name = str(spec.parameters["recipe"])
             try:
-                recipe.load(str(spec.parameters["recipe"]))
+                (own_steps if has_own_steps(name) else recipe).load(name)
             except ValueError as error:
                 yield str(error)
 

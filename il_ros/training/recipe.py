@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from il_ros.core import files, settings, share, strict_yaml
+from il_ros.core import settings, strict_yaml
 from il_ros.core.plugins import PluginError
 from il_ros.core.settings import SettingsError, at_least, one_of
 from il_ros.core.strict_yaml import YamlError
@@ -19,6 +19,7 @@ from il_ros.policies.families.registry import family
 from il_ros.policies.uncertainty import KINDS
 from il_ros.training import device
 from il_ros.training.device import FLOAT32, PRECISIONS
+from il_ros.training.trainer.recipe_file import OWN_STEPS, read
 from il_ros.training.weighting import Weighting
 
 AUTO = "auto"
@@ -50,8 +51,6 @@ ADDED: dict[str, Any] = {
 
 None: any, because an interrupted training keeps its normaliser.
 """
-OWN_STEPS = "imitation"
-"""The section of recipes that train with own steps in an environment."""
 RENAMED = {"doubt": "uncertainty"}
 """Keys of `training` in recipes from before 2026-11-29, and their present names."""
 
@@ -192,27 +191,6 @@ def load(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
     return changed(recipe, changes) if changes else recipe
 
 
-def read(name: str | Path, parts: Sequence[str]) -> tuple[dict[str, Any], str]:
-    """Return the values of a recipe's file, whose sections are `parts`, and its path; raises SettingsError."""
-    path = _path(name)
-    try:
-        text = files.read_text(path, 4 * strict_yaml.MOST_CHARACTERS)
-        top = strict_yaml.parse(text, str(path))
-        for part in parts:
-            top.section(part, required=False)  # rejects duplicate keys, with line numbers
-        values: dict[str, Any] = strict_yaml.load(text, str(path))
-    except YamlError as error:
-        raise SettingsError(str(error)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: the recipe cannot be read: {error}") from error
-    return values, str(path)
-
-
-def has_own_steps(name: str | Path) -> bool:
-    """Return whether a recipe trains with own steps in an environment (`il_ros.rl.recipe`); raises SettingsError."""
-    return OWN_STEPS in read(name, ("policy",))[0]
-
-
 def require_keys(values: Mapping[str, Any], known: Sequence[str], source: str) -> None:
     """Raise SettingsError on a key of a recipe that is not known."""
     for key in values:
@@ -263,15 +241,3 @@ def _place(values: Mapping[str, Any], key: str) -> tuple[str, str]:
     close = difflib.get_close_matches(key, sorted(full | short), n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(sorted(full))}"
     raise SettingsError(f"--set {key}: unknown key; {hint}")
-
-
-def _path(name: str | Path) -> Path:
-    if Path(name).suffix:
-        return Path(name)
-    folder = share.path("config", "training")
-    known = sorted(file.stem for file in folder.glob("*.yaml"))
-    if str(name) not in known:
-        raise SettingsError(
-            f"recipe '{name}' is neither a .yaml file nor one of config/training: {', '.join(known)}"
-        )
-    return folder / f"{name}.yaml"

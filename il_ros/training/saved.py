@@ -66,6 +66,17 @@ def data(run: Path) -> Mapping[str, list[str]]:
         raise TrainingError(f"{path.parent}: cannot resume: {error}") from error
 
 
+def tensors(run: Path) -> Mapping[str, Tensor] | None:
+    """Return the tensors of a saved run, None where there are none; raises TrainingError when they are damaged."""
+    path = run / FOLDER / TENSORS
+    try:
+        return load_tensors(files.read_bytes(path, _MOST_TENSORS))
+    except FileNotFoundError:
+        return None
+    except (*_DAMAGED, OSError, SafetensorError) as error:
+        raise TrainingError(f"{path}: cannot be read: {error}") from error
+
+
 def recipe(run: Path) -> Recipe:
     """Return the recipe of a saved run; raises TrainingError as `data`, SettingsError when it is no recipe."""
     path = run / FOLDER / STATE

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from il_ros.policies.families.actor import Actor
+from il_ros.policies.families.actor import Actor, squashed_gaussian
 from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state
 from il_ros.policies.protocol import Transition, Window
 from il_ros.rl.agents.actor_critic import SoftActorCritic
@@ -176,3 +176,30 @@ def test_a_step_that_is_only_cut_off_keeps_the_value_of_what_could_have_come():
 def test_settings_out_of_range_are_refused(wrong, says):
     with pytest.raises(ValueError, match=says):
         AgentSettings(**wrong)
+
+
+def test_correlated_noise_of_own_actions_goes_on_from_that_of_the_step_before():
+    # noise n of deviation 1 with correlation 0.8: n' = 0.8 n + 0.6 fresh; with 0 it is the fresh one
+    shape, seen = Shape(2, 1, 3, ACTOR), window(torch.zeros(2, 1))
+
+    def noises(correlation, begun=None):
+        torch.manual_seed(0)
+        agent = SoftActorCritic(shape, AgentSettings(hidden=8, correlation=correlation))
+        if begun is not None:
+            agent.restore(begun.tensors())
+        mean, log_std = squashed_gaussian(agent._actor.of_rows(marked_state(seen)))
+        draws = rng(3)
+        found = [(torch.atanh(agent.explore(seen, draws)) - mean) / log_std.exp() for _ in range(3)]
+        return agent, [each.detach() for each in found]
+
+    _, fresh = noises(0.0)
+    agent, correlated = noises(0.8)
+    expected = [fresh[0]]
+    for each in fresh[1:]:
+        expected.append(0.8 * expected[-1] + 0.6 * each)
+    for found, wanted in zip(correlated, expected, strict=True):
+        torch.testing.assert_close(found, wanted, atol=2e-3, rtol=0)
+    _, resumed = noises(0.8, begun=agent)  # goes on from the last noise of `agent`
+    torch.testing.assert_close(resumed[0], 0.8 * correlated[-1] + 0.6 * fresh[0], atol=2e-3, rtol=0)
+    with pytest.raises(ValueError, match="correlation is 1; it must be at least 0, and below 1"):
+        AgentSettings(correlation=1.0)

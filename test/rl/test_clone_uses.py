@@ -140,6 +140,16 @@ def test_a_seed_that_is_taken_back_has_the_policy_of_before_and_the_other_one_ha
     np.testing.assert_allclose(found.policy(1).act(seen), clone.act(seen), atol=1e-6)
 
 
+def test_the_noise_of_a_new_residual_has_the_entropy_that_is_kept(shown, clone):
+    """A Gaussian of entropy e has the deviation exp(e) / sqrt(2 pi e): of -1 this is 0.0890, in units of the reach."""
+    found = learner(shown, clone, CloneUse(RESIDUAL, reach=1.0))
+    place = Window(torch.tensor([[[0.5]], [[0.5]]]))
+    draws = torch.Generator().manual_seed(0)
+    actions = torch.stack([found.agent.explore(place, draws) for _ in range(2000)])  # (2000, 2, 1)
+    reach = found.policy(0).network.reach
+    np.testing.assert_allclose((actions.std(dim=0) / reach).flatten(), [0.089, 0.089], rtol=0.1)
+
+
 def test_a_residual_stays_within_its_reach_of_the_clone(shown, clone):
     found = finished(learner(shown, clone, CloneUse(RESIDUAL, reach=1.0), steps=600))
     policy = found.policy(0)

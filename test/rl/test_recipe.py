@@ -8,9 +8,10 @@ from il_ros.core import share
 from il_ros.core.settings import SettingsError
 from il_ros.rl.recipe import SECTIONS, ImitationRecipe, load
 from il_ros.training import recipe as cloning
+from il_ros.training.trainer.recipe_file import has_own_steps
 
 SHIPPED = sorted(
-    path.stem for path in share.path("config", "training").glob("*.yaml") if cloning.has_own_steps(path.stem)
+    path.stem for path in share.path("config", "training").glob("*.yaml") if has_own_steps(path.stem)
 )
 FIXED = ("optional", "history", "horizon", "action_scale")
 """Settings of every policy that a training with own steps leaves at their defaults."""

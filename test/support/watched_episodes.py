@@ -31,9 +31,15 @@ class Watched:
             Trainer,
             root=str(self.root),
             checkpoint=str(self.versions),
-            recipe="bc_mlp",
             changes=changes,
-            **{"watch": True, "train_after": 30, "warm_epochs": 2, "background": False, **parameters},
+            **{
+                "recipe": "bc_mlp",
+                "watch": True,
+                "train_after": 30,
+                "warm_epochs": 2,
+                "background": False,
+                **parameters,
+            },
         )
 
     @property

@@ -5,7 +5,8 @@ import pytest
 from il_ros.core import share
 from il_ros.core.settings import SettingsError
 from il_ros.policies.families.behaviour_cloning import LOSSES
-from il_ros.training.recipe import Recipe, Training, changed, has_own_steps, load
+from il_ros.training.recipe import Recipe, Training, changed, load
+from il_ros.training.trainer.recipe_file import has_own_steps
 
 OF_LOSSES = {
     "variance_power": ["gaussian"],

@@ -251,7 +251,8 @@ def _renamed_keys() -> Mapping[str, str]:
 
 def _read_recipe(text: str, path: Path) -> tuple[str, ...]:
     from il_ros.rl.recipe import ImitationRecipe  # imports torch
-    from il_ros.training.recipe import OWN_STEPS, Recipe
+    from il_ros.training.recipe import Recipe
+    from il_ros.training.trainer.recipe_file import OWN_STEPS
 
     values: dict[str, Any] = strict_yaml.load(text, str(path))
     (ImitationRecipe if OWN_STEPS in values else Recipe).from_plain(values, str(path))

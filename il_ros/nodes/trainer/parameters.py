@@ -6,9 +6,11 @@ from pathlib import Path
 
 from rclpy.node import Node
 
+from il_ros.core.settings import SettingsError
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.training.trainer.plans import EvaluationPlan, TrainingPlan
+from il_ros.training.trainer.recipe_file import has_own_steps
 
 
 def declare_all(node: Node) -> None:
@@ -16,7 +18,10 @@ def declare_all(node: Node) -> None:
     declare(node, "root", "episodes", "folder of the recorded episodes")
     declare(node, "checkpoint", "checkpoint", "folder that receives the policies v1, v2, ...")
     declare(node, "contract", "", "contract, a file or a shipped name; empty: the recorded one")
-    declare(node, "recipe", "", "recipe, a file or a shipped name; empty: auto, by the episodes")
+    declare(
+        node, "recipe", "", "recipe, a file or a shipped name; empty: auto, by the episodes; one with own steps, such "
+        "as residual: reinforcement learning from the recorded ones"
+    )  # fmt: skip
     declare(node, "changes", [], "changes of the recipe, key=value each")
     declare(node, "poor", False, "also train on episodes that the recorder graded poor", read_only=True)
     declare(node, "background", True, "use only idle processor time")
@@ -50,6 +55,7 @@ def training_plan(node: Node, start: Path | None, version: str, out: Path) -> Tr
         version=version,
         contract=value(node, "contract"),
         recipe=value(node, "recipe"),
+        recorded=learns_recorded(value(node, "recipe")),
         changes=tuple(value(node, "changes")),
         poor=value(node, "poor"),
         start=start,
@@ -57,6 +63,17 @@ def training_plan(node: Node, start: Path | None, version: str, out: Path) -> Tr
         warm_s=value(node, "warm_s"),
         background=value(node, "background"),
     )
+
+
+def learns_recorded(recipe: str) -> bool:
+    """Return whether a recipe learns from all that was driven, not from labels alone: one with own steps.
+
+    A recipe that cannot be read is an error of its training.
+    """
+    try:
+        return bool(recipe) and has_own_steps(recipe)
+    except SettingsError:
+        return False
 
 
 def evaluation_plan(node: Node, checkpoint: Path) -> EvaluationPlan:

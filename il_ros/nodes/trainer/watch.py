@@ -16,8 +16,10 @@ from il_ros.core.tables import shown
 from il_ros.episodes.decisions import summary
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.shell import Refusal
+from il_ros.nodes.trainer.parameters import learns_recorded
 from il_ros.policies import lineage
 from il_ros.records.decision import decode
+from il_ros.records.labelling import BY_MODE, DRIVEN
 from il_ros.training.trainer.throttle import Throttle, ThrottleLimits
 from il_ros.training.trainer.watcher import EpisodeWatcher, RetrainTrigger
 
@@ -34,7 +36,8 @@ class Watcher:
 
     def __init__(self, node: Node, begin: Callable[[str, frozenset[str]], bool], report: Report) -> None:
         self._node, self._begin, self._report = node, begin, report
-        self._watcher = EpisodeWatcher(Path(value(node, "root")), poor=value(node, "poor"))
+        rule = DRIVEN if learns_recorded(value(node, "recipe")) else BY_MODE
+        self._watcher = EpisodeWatcher(Path(value(node, "root")), poor=value(node, "poor"), rule=rule)
         after = value(node, "train_after")
         self.by_itself = after > 0
         """Whether it starts trainings; otherwise it only reports."""

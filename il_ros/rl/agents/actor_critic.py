@@ -62,11 +62,13 @@ class SoftActorCritic:
             "temperature": Optimiser(self._log_temperatures, settings.rate),
         }
         self._updates = 0  # of the actor
+        self._noise: Tensor | None = None  # of the last own actions, where it is correlated
 
     @torch.no_grad()
     def explore(self, observation: Window, rng: torch.Generator) -> Tensor:
         """Return drawn actions; see `Agent`."""
-        return self._drawn(marked_state(observation), rng)[0]
+        seen = marked_state(observation)
+        return self._drawn(seen, rng, self._noise_of_step(len(seen), rng))[0]
 
     def random(self, rng: torch.Generator) -> Tensor:
         """Return uniformly drawn actions; see `Agent`."""
@@ -124,7 +126,8 @@ class SoftActorCritic:
         found = named("targets", self._targets.state_dict())
         for name, optimiser in self._steps.items():
             found |= named(name, optimiser.tensors())
-        return found | {"updates": torch.tensor(self._updates)}
+        noise = {} if self._noise is None else {"noise": self._noise}
+        return found | {"updates": torch.tensor(self._updates), **noise}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Restore the state; see `Agent`."""
@@ -132,6 +135,17 @@ class SoftActorCritic:
         for name, optimiser in self._steps.items():
             optimiser.restore(under(name, tensors))
         self._updates = int(tensors["updates"]) if "updates" in tensors else 0  # added on 2026-11-29
+        self._noise = tensors["noise"].clone() if "noise" in tensors else None
+
+    def _noise_of_step(self, rows: int, rng: torch.Generator) -> Tensor:
+        """Return the noise (K * B, A) of own actions, of deviation 1: it goes on from that of the step before."""
+        fresh, share = torch.randn(rows, self._actions, generator=rng), self._settings.correlation
+        if not share:
+            return fresh
+        if self._noise is not None:
+            fresh = share * self._noise + math.sqrt(1 - share**2) * fresh
+        self._noise = fresh
+        return fresh
 
     def _update_actor(self, batch: Transition, rng: torch.Generator) -> None:
         """Take one step of the actor and of the temperature."""
@@ -180,10 +194,13 @@ class SoftActorCritic:
         each: Tensor = log_temperature.exp().detach().expand(-1, rows // self._seeds)
         return each.flatten()
 
-    def _drawn(self, seen: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return drawn actions (K * B, A), and the log densities (K * B,) of what the actor drew."""
+    def _drawn(
+        self, seen: Tensor, rng: torch.Generator, noise: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return drawn actions (K * B, A), and log densities (K * B,) of the actor. `noise` (K * B, A): None: new."""
         mean, log_std = squashed_gaussian(self._actor.of_rows(seen))
-        noise = torch.randn(mean.shape, generator=rng)
+        if noise is None:
+            noise = torch.randn(mean.shape, generator=rng)
         free = mean + log_std.exp() * noise
         return torch.tanh(free), drawn_log_densities(noise, log_std, free).sum(dim=1)
 

@@ -30,7 +30,9 @@ class AgentSettings:
     `hidden`: width of the two layers of critics. Soft actor-critic adapts its temperature, from this value on, until
     the entropy is `entropy` for each number of an action. `entropy_bonus`: whether values count entropy; without it
     (Ball et al. 2023, section 4.2), a value is what will be earned, and it is kept within what can be.
-    `actor_rate`: of the actor; 0: `rate`.
+    `actor_rate`: of the actor; 0: `rate`. `correlation`: of the noise of own actions from one step to the next (numbers
+    only): an arm that holds a position averages noise that changes at each tick, and goes nowhere (Lillicrap et al.
+    2016, "Continuous Control with Deep Reinforcement Learning", section 3).
     """
 
     hidden: int = 64
@@ -41,10 +43,13 @@ class AgentSettings:
     temperature: float = 0.1
     entropy: float = -1.0
     entropy_bonus: bool = True
+    correlation: float = 0.0
 
     def __post_init__(self) -> None:
         require_width("hidden", self.hidden)
         at_least("actor_rate", self.actor_rate, 0)
+        if not 0 <= self.correlation < 1:
+            raise ValueError(f"correlation is {self.correlation:g}; it must be at least 0, and below 1")
         if not 0 < self.discount < 1:
             raise ValueError(f"discount is {self.discount:g}; it must be above 0 and below 1")
         for name in ("rate", "temperature"):

@@ -65,7 +65,8 @@ class ChoosingActorCritic(SoftActorCritic):
     def explore(self, observation: Window, rng: torch.Generator) -> Tensor:
         """Return drawn actions, or the clone's where they are worth more; see `Agent`."""
         seen = marked_state(observation)
-        drawn, cloned = self._drawn(seen, rng)[0], self._cloned(seen)
+        drawn = self._drawn(seen, rng, self._noise_of_step(len(seen), rng))[0]
+        cloned = self._cloned(seen)
         better = self._least(self._critics, seen, drawn) > self._least(self._critics, seen, cloned)
         return torch.where(better[:, None], drawn, cloned)
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 
 import torch
 from torch import Tensor
 
-from il_ros.policies.families.actor import ActorNetwork, actor_sizes, log_densities, squashed_gaussian
+from il_ros.policies.families.actor import (
+    LOG_STD,
+    ActorNetwork,
+    actor_sizes,
+    log_densities,
+    squashed_gaussian,
+)
 from il_ros.policies.families.guided import RESIDUAL, Guided, GuidedNetwork, residual
 from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state, one_seed
 from il_ros.policies.protocol import PolicyModel, Transition
@@ -19,7 +26,8 @@ from il_ros.rl.agents.agent import AgentSettings, Bounds, CloneUse, Shape, put_s
 class ResidualActorCritic(SoftActorCritic):
     """Actions are clone + reach * actor; the critics value the sum, and so can tell where the clone needs help.
 
-    `reach` (A,) is the use's number of deviations of the demonstrations. At first the actor adds nothing but its noise.
+    `reach` (A,) is the use's number of deviations of the demonstrations. At first the actor adds nothing but its noise,
+    whose entropy is about the one that is kept: `entropy` is that of an addition in units of its reach.
     """
 
     family = "guided"
@@ -38,9 +46,8 @@ class ResidualActorCritic(SoftActorCritic):
         """Add to the policy of a network; see `Agent`."""
         self._clone.load_state_dict(repeated(clone.perceptron, self._seeds))
         self._reach = (self._clone_use.reach * deviation).clamp(max=1.0)
-        with torch.no_grad():
-            for parameter in self._actor.layers[-1].parameters():
-                parameter.zero_()
+        for seed in range(self._seeds):
+            self._add_nothing(seed)
 
     def put_into(self, network: PolicyModel, seed: int) -> None:
         """Give a network clone, reach and the weights of one agent."""
@@ -54,9 +61,7 @@ class ResidualActorCritic(SoftActorCritic):
         if isinstance(network, GuidedNetwork):
             put_seed(self._actor, seed, network.actor.perceptron)
             return
-        with torch.no_grad():
-            for parameter in self._actor.layers[-1].parameters():
-                parameter[seed] = 0.0
+        self._add_nothing(seed)
 
     @torch.no_grad()
     def log_probability(self, transition: Transition) -> Tensor:
@@ -75,9 +80,21 @@ class ResidualActorCritic(SoftActorCritic):
         super().restore(tensors)
         self._reach = tensors["reach"].clone()
 
-    def _drawn(self, seen: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        added, log_density = super()._drawn(seen, rng)
+    def _drawn(
+        self, seen: Tensor, rng: torch.Generator, noise: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        added, log_density = super()._drawn(seen, rng, noise)
         return residual(self._cloned(seen), self._reach, added), log_density
+
+    @torch.no_grad()
+    def _add_nothing(self, seed: int) -> None:
+        """Let the actor of one agent add nothing but noise; its spread is that of a Gaussian with the kept entropy."""
+        for parameter in self._actor.layers[-1].parameters():
+            parameter[seed] = 0.0
+        log_std = self._settings.entropy - 0.5 * math.log(2 * math.pi * math.e)
+        low, high = LOG_STD
+        share = min(max((log_std - low) / (high - low), 0.01), 0.99)  # the inverse of `squashed_gaussian`
+        self._actor.linear_layers()[-1].bias[seed, ..., self._actions :] = math.atanh(2 * share - 1)
 
     def _cloned(self, seen: Tensor) -> Tensor:
         return torch.tanh(squashed_gaussian(self._clone.of_rows(seen))[0])

@@ -31,6 +31,7 @@ class TrainingPlan:
     `race`: seconds of training for a race of the recipes that `auto` may choose (`il_ros.training.auto.race`), 0: none.
     `changes`: of the recipe, KEY=VALUE each. `outcomes`, `tasks`: of the episodes to use; without tasks, of all.
     `poor`: also use episodes that the recorder graded poor.
+    `recorded`: the recipe has own steps, and they are those that were recorded (`il_ros.rl.recorded`).
     `resume`: continue the run in `out`. `overwrite`: replace the policy in `out`.
     `start`: the checkpoint whose weights and normaliser are the initial ones, with `warm_epochs` epochs and at most
     `warm_s` seconds; 0: the recipe's. `background`: run at idle priority.
@@ -47,6 +48,7 @@ class TrainingPlan:
     outcomes: tuple[str, ...] = OUTCOMES
     tasks: tuple[str, ...] = ()
     poor: bool = False
+    recorded: bool = False
     resume: bool = False
     overwrite: bool = False
     start: Path | None = None
@@ -60,7 +62,10 @@ class TrainingPlan:
             raise PlanError(fault)
 
     def by_hand(self, out: Path, *, resume: bool = False) -> str:
-        """Return the command with which a person trains the same into `out`, from scratch, or continues it."""
+        """Return the command with which a person trains the same into `out`, or continues it.
+
+        What starts from weights of an earlier version is trained from scratch; with `recorded` it goes on from them.
+        """
         words = ["il-ros", "train", str(self.data), "--out", str(out)]
         for name, value in (("--contract", self.contract), ("--recipe", self.recipe)):
             words += [name, value] if value else []
@@ -69,9 +74,11 @@ class TrainingPlan:
         if self.outcomes != OUTCOMES:
             words += [word for outcome in self.outcomes for word in ("--outcome", outcome)]
         words += ["--poor"] if self.poor else []
+        words += ["--recorded"] if self.recorded else []
         words += [word for task in self.tasks for word in ("--task", task)]
-        if resume:
-            words += ["--resume", *([] if self.start is None else ["--from", str(self.start)])]
+        words += ["--resume"] if resume else []
+        if (resume or self.recorded) and self.start is not None:
+            words += ["--from", str(self.start)]
         return shlex.join(words)
 
 
@@ -158,6 +165,7 @@ _TRAINING: dict[str, check.Check] = {
     "outcomes": check.several(check.one_of(*OUTCOMES), least=1),
     "tasks": check.several(check.text),
     "poor": check.flag,
+    "recorded": check.flag,
     "resume": check.flag,
     "overwrite": check.flag,
     "start": check.or_null(_path),

@@ -11,6 +11,7 @@ from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import look
 from il_ros.episodes.counts import EpisodeCounts, count_episode
 from il_ros.episodes.layout import episode_folders, is_discarded
+from il_ros.records.labelling import BY_MODE, Rule
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class EpisodeWatcher:
 
     An unfinished episode may still be recorded or saved. It counts as damaged if a later episode exists and
     its files have not changed since the last scan. Episodes that the recorder graded poor are counted only if
-    `poor` is set, because training leaves them out otherwise.
+    `poor` is set, because training leaves them out otherwise. `rule`: of the labels that are counted.
     """
 
-    def __init__(self, root: Path, *, poor: bool = False) -> None:
-        self._root, self._poor = root, poor
+    def __init__(self, root: Path, *, poor: bool = False, rule: Rule = BY_MODE) -> None:
+        self._root, self._poor, self._rule = root, poor, rule
         self._finished: set[str] = set()
         self._discarded: set[str] = set()
         self._damaged: dict[str, str] = {}
@@ -84,7 +85,7 @@ class EpisodeWatcher:
                 continue
             if entry.usable:
                 try:
-                    finished.append((name, count_episode(entry)))
+                    finished.append((name, count_episode(entry, self._rule)))
                     self._finished.add(name)
                     self._damaged.pop(name, None)
                     continue

@@ -29,6 +29,7 @@ TRAINING = TrainingPlan(
     changes=("epochs=3", 'policy.inputs=["joints"]'),
     outcomes=("success", "failure"),
     poor=True,
+    recorded=True,
     tasks=("push", "a second one"),
     resume=True,
     overwrite=True,
@@ -111,7 +112,7 @@ def parsed(module, words):
 def test_the_options_of_a_person_make_the_same_plan():
     words = (
         "train episodes --out policies/v3.running --version v3 --contract arm_push --recipe recipe.yaml "
-        "--set epochs=3 --set hidden=[8] --outcome success --outcome failure --poor --task push "
+        "--set epochs=3 --set hidden=[8] --outcome success --outcome failure --poor --recorded --task push "
         "--resume --overwrite --from policies/v2 --warm-epochs 7 --warm-seconds 2.5 --background"
     )
     wanted = replace(TRAINING, recipe="recipe.yaml", changes=("epochs=3", "hidden=[8]"), tasks=("push",))

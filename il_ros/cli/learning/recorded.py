@@ -1,0 +1,190 @@
+"""`il-ros train --recorded`, and the trainer's process: reinforcement learning from recorded episodes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from il_ros.cli import next_steps
+from il_ros.cli.learning.train_report import JsonReporter, Reporter
+from il_ros.cli.long_runs import stop_signals
+from il_ros.core.tables import counted, say, table, worded
+from il_ros.training.trainer.opening import contract_of, require_free
+from il_ros.training.trainer.plans import TrainingPlan
+
+if TYPE_CHECKING:
+    from il_ros.episodes.arrays.dataset import Dataset
+    from il_ros.policies.runner import LoadedPolicy
+    from il_ros.rl.recipe import ImitationRecipe
+    from il_ros.rl.recorded import RecordedOutcome
+
+
+def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
+    """Train by a plan; return the exit status of `il-ros train`. Without a policy to go on from, a clone is trained."""
+    from il_ros.cli import train
+    from il_ros.episodes.arrays.dataset import DatasetError
+    from il_ros.policies.versions import claimed
+    from il_ros.rl import recipe as recipes
+    from il_ros.training.loop import TrainingError
+
+    try:
+        recipe = recipes.load(plan.recipe, plan.changes)
+        start, why = _start(plan, recipe)
+        if start is None:
+            if why:
+                reporter.warning(f"a clone is trained from scratch: {why}")
+            return train.carry_out(_cloning(plan, recipe), reporter)
+        require_free(plan)
+        report = _Report(plan, for_programs=isinstance(reporter, JsonReporter))
+        with claimed(plan.out), stop_signals() as stopped:
+            dataset = _open(plan, reporter)
+            report.start(dataset, start)
+            outcome = _train(plan, recipe, dataset, start, lambda *at: report.update(*at) and not stopped())
+    except TrainingError as error:
+        say(f"il-ros train: {worded(error)}", file=sys.stderr)
+        return 1
+    except (DatasetError, ValueError, OSError) as error:
+        say(f"il-ros train: {worded(error)}", file=sys.stderr)
+        return 2
+    report.done(outcome)
+    return 0 if outcome.finished else 130
+
+
+def _start(plan: TrainingPlan, recipe: ImitationRecipe) -> tuple[LoadedPolicy | None, str]:
+    """Return the policy to go on from, or None and why a given one cannot be."""
+    from il_ros.policies import checkpoint
+    from il_ros.rl.recorded import unusable
+
+    if plan.start is None:
+        return None, ""
+    try:
+        start = checkpoint.load(plan.start)
+    except checkpoint.CheckpointError as error:
+        return None, str(error)
+    why = unusable(start, contract_of(plan.contract, plan.data), recipe)
+    return (None, f"{start.version}: {why}") if why else (start, "")
+
+
+def _cloning(plan: TrainingPlan, recipe: ImitationRecipe) -> TrainingPlan:
+    """Return the plan that trains the clone which a recipe goes on from."""
+    policy = recipe.policy
+    changes = (
+        f"policy.inputs={json.dumps(list(policy.inputs))}",
+        f"policy.hidden={json.dumps(list(policy.hidden))}",
+        f"seed={recipe.imitation.seed}",
+    )
+    return replace(plan, recipe="actor", changes=changes, recorded=False, start=None)
+
+
+def _open(plan: TrainingPlan, reporter: Reporter) -> Dataset:
+    """Return what was driven in the episodes, by whomever."""
+    from il_ros.episodes.arrays.dataset import Dataset
+    from il_ros.episodes.catalogue import Selection
+    from il_ros.records.labelling import DRIVEN
+
+    return Dataset.open(
+        *(plan.data, contract_of(plan.contract, plan.data)),
+        Selection(plan.outcomes, plan.tasks, poor=plan.poor),
+        validation=0.0,
+        rule=DRIVEN,
+        progress=reporter.reading,
+        jobs=0,
+    )
+
+
+def _train(
+    plan: TrainingPlan,
+    recipe: ImitationRecipe,
+    dataset: Dataset,
+    start: LoadedPolicy,
+    on_update: Callable[[int, int, Mapping[str, float]], bool],
+) -> RecordedOutcome:
+    from il_ros.policies import checkpoint
+    from il_ros.policies.versions import named_by
+    from il_ros.rl.recorded import earlier_state, train_recorded
+
+    assert plan.start is not None
+    return train_recorded(
+        dataset,
+        recipe,
+        plan.out,
+        start,
+        earlier_state(checkpoint.find(plan.start).parent),
+        version=plan.version or named_by(plan.out),
+        seconds=plan.warm_s,
+        on_update=on_update,
+    )
+
+
+class _Report:
+    """Output for people, a bar and a table, or for programs: one JSON object per line, as of every training."""
+
+    def __init__(self, plan: TrainingPlan, *, for_programs: bool) -> None:
+        self._plan, self._for_programs = plan, for_programs
+        self._bar: Any = None
+        self._share = -1
+
+    def start(self, dataset: Dataset, start: LoadedPolicy) -> None:
+        """Print the data, and what the training goes on from."""
+        summary = dataset.summary
+        if self._for_programs:
+            _print(
+                event="start",
+                parent=start.version,
+                episodes=len(summary.train),
+                frames=summary.frames,
+                left_out=dict(summary.left_out),
+                omissions=dict(summary.omissions),
+                notes=list(summary.notes),
+                warnings=list(summary.warnings),
+            )
+            return
+        say("\n".join([*summary.lines(), f"goes on from {start.version}"]))
+
+    def update(self, done: int, wanted: int, measured: Mapping[str, float]) -> bool:
+        """Show the progress, in hundredths."""
+        share = 100 * done // wanted
+        if self._for_programs:
+            if share > self._share:
+                _print(event="epoch", epoch=share, epochs=100, **measured)
+        else:
+            if self._bar is None:
+                from tqdm import tqdm
+
+                self._bar = tqdm(total=wanted, desc="updates", unit="update", disable=None)
+            self._bar.update(done - self._bar.n)
+        self._share = share
+        return True
+
+    def done(self, outcome: RecordedOutcome) -> None:
+        """Print the result."""
+        from il_ros.policies.versions import CHECKPOINT
+
+        policy, place = outcome.policy, self._plan.out / CHECKPOINT
+        if self._for_programs:
+            found = {
+                "version": policy.version,
+                "checkpoint": str(place.resolve()),
+                "updates": outcome.updates,
+            }
+            _print(event="done", finished=outcome.finished, **found)
+            return
+        if self._bar is not None:
+            self._bar.close()
+        new, outcomes = policy.metrics["new_steps"], policy.metrics["outcomes"]
+        rows = [
+            ("policy", policy.version),
+            ("goes on from", policy.metrics["parent"]),
+            ("episodes", ", ".join(f"{count} {name}" for name, count in outcomes.items() if count)),
+            ("updates", f"{outcome.updates}, for {counted(new, 'new step')}"),
+            ("checkpoint", str(place)),
+        ]
+        say(table(("result", ""), rows))
+        next_steps.tell(next_steps.after_training(self._plan.out, place, policy.metrics["tasks"]))
+
+
+def _print(**values: object) -> None:
+    say(json.dumps(values), flush=True)
