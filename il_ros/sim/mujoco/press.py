@@ -11,7 +11,8 @@ from il_ros.sim.tasks.task import Cameras
 
 STIFFER = 5.0
 """So much stiffer than in models/arm.xml are the joints' controllers, with the same lag, as those of an industrial arm.
-Softer ones bend when the arm presses, so that the joint angles may tell the force. BENCHMARKS.md has what was measured."""
+Softer ones bend when the arm presses, so that the joint angles may tell the force.
+"""
 
 
 class MujocoPress(MujocoArm):
