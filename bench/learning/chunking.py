@@ -11,10 +11,12 @@ and way of playing, pooled over the seeds:
     blocking    the robot holds its last command while the policy computes
 
 Length 1 is the one-step policy: each command comes late, and is held until the next one. `jerk` is the root mean square
-of the third difference of the commands (rad/s^3). Starts and training seeds are the same for all.
+of the third difference of the commands (rad/s^3), `steps` the mean length of the episodes. Starts and training seeds
+are the same for all.
 """
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -94,7 +96,10 @@ def main():
     parser.add_argument("--lengths", type=success.numbers, default=(1, 8, 16), help="chunk lengths H")
     parser.add_argument("--delays", type=success.numbers, default=(0, 2, 4, 6), help="ticks of 50 ms")
     parser.add_argument(
-        "--every", type=int, default=4, help="ticks from one computation to the next, at most H"
+        "--every",
+        type=success.numbers,
+        default=(4,),
+        help="ticks from one computation to the next, at most H",
     )
     parser.add_argument("--demonstrations", type=int, default=25)
     parser.add_argument("--seeds", type=int, default=3)
@@ -111,16 +116,15 @@ def main():
             chosen = recipes.load(args.recipe, (f"horizon={length}", f"seed={seed}", *args.set))
             with tempfile.TemporaryDirectory() as folder:
                 policy = train(learning_bc.dataset(own, shown, chosen.training), chosen, Path(folder)).policy
-            for delay in args.delays:
-                for how in hows(policy):
-                    for number in range(args.episodes):
-                        act = Delayed(policy, own, how, delay, args.every)
-                        done = rollout(task, act, own, HELD_OUT_SEED + number)
-                        rows.setdefault((length, delay, how), []).append(
-                            (done.success, jerk(done.actions, own))
-                        )
-    for (length, delay, how), found in rows.items():
-        successes, jerks = zip(*found, strict=True)
+            for delay, how, every in itertools.product(args.delays, hows(policy), args.every):
+                for number in range(args.episodes):
+                    act = Delayed(policy, own, how, delay, every)
+                    done = rollout(task, act, own, HELD_OUT_SEED + number)
+                    rows.setdefault((length, delay, how, every), []).append(
+                        (done.success, done.steps, jerk(done.actions, own))
+                    )
+    for (length, delay, how, every), found in rows.items():
+        successes, steps, jerks = zip(*found, strict=True)
         print(
             json.dumps(
                 {
@@ -129,9 +133,11 @@ def main():
                     "length": length,
                     "delay_ms": round(delay * own.period_ns / 1e6),
                     "played": "late" if length == 1 else how,
+                    "every": min(every, length),
                     "episodes": len(found),
                     "success": round(sum(successes) / len(found), 3),
                     "interval_95": [round(each, 3) for each in success_interval(sum(successes), len(found))],
+                    "steps": round(float(np.mean(steps)), 1),
                     "jerk": round(float(np.median(jerks)), 1),
                 }
             ),
