@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from il_ros.core import contract
-from il_ros.policies.features import Inputs, listed
+from il_ros.policies.features import Inputs
 from il_ros.policies.protocol import PolicyError
 
 INPUTS = Inputs.of(made.CONTRACT)
@@ -38,7 +38,6 @@ def test_features_are_named_as_briefly_as_possible():
     assert named(0, 4) == ("joints/position/a", "object/position.z")
     assert named(0, 1, 2, 3, 4) == ("joints", "object/position")
     assert named(*range(2, 11)) == ("object",)
-    assert listed("abcdefgh") == "a, b, c, d, e, f and 2 more"
 
 
 @given(arrays(float, 4, elements=st.floats(-1, 1)).filter(lambda q: np.linalg.norm(q) > 0.1))
