@@ -31,7 +31,7 @@ from il_ros.core.specs import COMPRESSED_IMAGE, ObservationSpec
 Array = np.ndarray[Any, Any]
 
 QUALITY = 95
-"""Of the jpegs that are made here. BENCHMARKS.md has their size and error (`bench/images_scale.py`)."""
+"""Of the jpegs that are made here. docs/figures/data.md has their size and error (`bench/images_scale.py`)."""
 MOST_CODE = 65535
 _MM_PER_M = 1000.0
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
