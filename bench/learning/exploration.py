@@ -26,6 +26,7 @@ from il_ros.envs.tasks import make_any_task
 from il_ros.policies.protocol import Batch, Window
 from il_ros.rl.demonstrations import deviation_of, steps_of
 from il_ros.rl.world import Scales, World
+from il_ros.sim.tasks.arm import ArmTask
 from il_ros.sim.tasks.task import task_class
 from il_ros.training import recipe as cloning
 from il_ros.training.run import train
@@ -64,6 +65,7 @@ def main():
     args = parser.parse_args()
     contract = contracts.find(task_class(args.task).contract)
     task, _ = make_any_task(args.task, contract)
+    assert isinstance(task, ArmTask)
     with closing(task), tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         shown = (args.demonstrations, args.noise, args.seed)

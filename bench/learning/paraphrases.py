@@ -64,7 +64,7 @@ def main():
         named = BLOCKS[:count]
         meanings = Meanings.of([instruction_of(block) for block in named])
 
-        def taken(text, meanings=meanings):
+        def taken(text: str, meanings: Meanings = meanings) -> int | None:
             found = meanings.nearest(text)
             return None if found.strangeness is None else found.place
 
