@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -17,14 +18,14 @@ ONLY_HERE = (
 DOMAINS = range(1, 102)
 """0 is the shared default; above 101 the ports of DDS overlap Linux's ephemeral ports."""
 
-_claimed: list[IO[str]] = []
+_claimed: list[IO[bytes]] = []
 
 
 def isolate(folder: Path | None = None) -> int:
     """Put this process and its children on a private domain of this computer, and return the domain.
 
     The claim, a locked file in `folder` (default: the system's temporary folder), ends with the process.
-    Raises RuntimeError when all domains are claimed.
+    Raises OSError when all domains are claimed.
     """
     folder = folder or Path(tempfile.gettempdir())
     for step in range(len(DOMAINS)):
@@ -33,7 +34,9 @@ def isolate(folder: Path | None = None) -> int:
             os.environ["ROS_DOMAIN_ID"] = str(domain)
             os.environ[RANGE_VARIABLE] = "LOCALHOST"
             return domain
-    raise RuntimeError(f"all {len(DOMAINS)} ROS domains are claimed by il_ros_domain_*.lock in {folder}")
+    raise OSError(
+        f"all {len(DOMAINS)} ROS domains are claimed by running programs, with {folder}/il_ros_domain_*.lock; end some"
+    )
 
 
 def keep_local() -> bool:
@@ -48,9 +51,16 @@ def keep_local() -> bool:
 
 
 def _claim(path: Path) -> bool:
+    """Claim a domain; its lock file may be another user's, who has ended or not.
+
+    Opened for reading, because others may not write to it, and without O_CREAT where it exists: Linux refuses that for
+    another user's file in a folder such as /tmp (fs.protected_regular).
+    """
     try:
-        file = path.open("a")  # stays open: closing the file ends the claim
-    except PermissionError:  # claimed by another user
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+        file = path.open("rb")  # stays open: closing the file ends the claim
+    except (PermissionError, FileNotFoundError):  # unreadable, or cleared away just now
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -35,8 +37,24 @@ def test_a_claim_ends_with_its_process(environment, tmp_path):
     assert domain.isolate(tmp_path) == 7
 
 
+def test_another_users_lock_file_is_free_when_its_user_has_ended(environment):
+    """As left in /tmp by root: others can read it, not write to it."""
+    nobody = 65534
+    with tempfile.TemporaryDirectory() as folder:  # below pytest's own, another user may not look
+        Path(folder).chmod(0o1777)
+        lock = Path(folder) / "il_ros_domain_7.lock"
+        lock.touch()
+        lock.chmod(0o444)
+        code = "import os, sys; from pathlib import Path; from il_ros.scenarios import domain\n"
+        code += "domain.DOMAINS = range(7, 8)\n"
+        code += f"os.geteuid() or os.seteuid({nobody})\n"
+        code += f"print(domain.isolate(Path({folder!r})))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
+    assert done.stdout == "7\n", done.stderr
+
+
 def test_when_all_are_claimed_the_error_names_the_folder(environment, tmp_path):
     environment.setattr(domain, "DOMAINS", range(7, 8))
     domain.isolate(tmp_path)
-    with pytest.raises(RuntimeError, match=str(tmp_path)):
+    with pytest.raises(OSError, match=str(tmp_path)):
         domain.isolate(tmp_path)

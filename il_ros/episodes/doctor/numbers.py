@@ -36,6 +36,9 @@ JUMP_TIMES, SPIKE_TIMES = 5.0, 4.0
 """A jump is this many times the usual largest step of a take. One that the next step takes back is a spike, and this
 many times the usual largest spike: numbers that tremble have spikes, others none."""
 
+_FORCES = ("force.", "torque.", "effort/")
+"""How elements of wrenches and joint states begin that are no place and no speed."""
+
 
 def spans_of(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     """Yield the first and the last index of each stretch of true values."""
@@ -49,11 +52,13 @@ class TakeNumber:
     """One number of the takes: `values` of each episode (T,), `span`: its range over all.
 
     `labels` (T,) of each episode: the commands of the position that the number measures; empty without.
+    `is_force`: it is a force, a torque or an effort, which changes at once where the robot touches something.
     """
 
     name: str
     values: tuple[Vector, ...]
     labels: tuple[Vector, ...] = ()
+    is_force: bool = False
 
     @cached_property
     def span(self) -> float:
@@ -89,7 +94,8 @@ def numbers_of(takes: TakeSet, *, actions: bool) -> list[TakeNumber]:
                     if column is None
                     else [np.asarray(each.commands)[:, column] for each in takes.episodes]
                 )
-                found.append(TakeNumber(f"{spec.key}/{element}", tuple(values), tuple(labels)))
+                is_force = element.startswith(_FORCES)
+                found.append(TakeNumber(f"{spec.key}/{element}", tuple(values), tuple(labels), is_force))
     turns = takes.contract.turns
     for column, name in enumerate(takes.contract.action_names if actions else ()):
         values = [np.asarray(each.commands)[:, column] for each in takes.episodes]
@@ -279,7 +285,7 @@ def _longest(mask: NDArray[np.bool_]) -> int:
 def jumps(takes: TakeSet) -> list[Finding]:
     """Find single steps that are far larger than those of the other takes: an encoder, a tracker, lost messages."""
     found = []
-    for number in numbers_of(takes, actions=False):
+    for number in (each for each in numbers_of(takes, actions=False) if not each.is_force):
         steps = [
             _within_runs(episode, values)
             for episode, values in zip(takes.episodes, number.values, strict=True)

@@ -148,7 +148,7 @@ def _told(found: Findings) -> str:
 
 
 def _experts(found: Findings) -> tuple[str, ...]:
-    """Return settings for the ways that were found; docs/figures/cloning.md, 'Several ways', has what they were measured on."""
+    """Return settings for the ways that were found; docs/figures/cloning.md has their measurements."""
     ways = len(found.ways.counts) if found.ways is not None else 1
     experts = min(max(4, ways + SPARE_EXPERTS), MOST_EXPERTS)
     return (f"experts={experts}", *_amount(found, MOE_STEPS, MOE_BATCH))
@@ -203,7 +203,7 @@ RULES = (
         rivals={WIDE: ("ensemble", _wide), "two_step": ("two_step", _none)},
     ),
 )
-"""In order; the last one always applies. docs/figures/cloning.md, 'One default for all', has what they were measured on."""
+"""In order; the last one always applies. docs/figures/cloning.md has their measurements ('One default for all')."""
 
 
 def chosen(contract: Contract, episodes: Sequence[EpisodeArrays] = (), changes: Sequence[str] = ()) -> Recipe:

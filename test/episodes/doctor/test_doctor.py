@@ -303,6 +303,21 @@ def test_a_spike_of_a_number_that_switches_is_a_jump():
     assert only(examine(planted(takes, [3], spiked)), Check.JUMP).episodes == ("episode_000004",)
 
 
+def test_a_force_that_rises_at_once_where_the_robot_touches_something_is_no_jump():
+    line = "  wrench: {topic: wrench, type: geometry_msgs/msg/WrenchStamped, fields: [force], max_age_s: 0.1}\nactions:"
+    own = contract.parse(TEXT.replace("actions:", line), "wrench.yaml")
+
+    def touching(episode, newtons):
+        force = np.zeros((TICKS, 3))
+        force[:, 2] = 0.01 * np.sin(np.arange(TICKS)) + newtons * (np.arange(TICKS) >= 50)
+        return seen(episode, "wrench", force)
+
+    takes = clean()
+    episodes = [touching(each, 5.0 if place in (2, 7) else 0.3) for place, each in enumerate(takes.episodes)]
+    takes = dataclasses.replace(takes, contract=own, episodes=tuple(episodes))
+    assert Check.JUMP not in {each.check for each in examine(takes)}
+
+
 def test_one_wrong_value_of_an_encoder_is_a_jump_at_its_time():
     def jump(episode):
         values = episode.observations["joints"].copy()
