@@ -40,8 +40,8 @@ class InferenceThread:
     It is a thread and not a process: torch releases Python's lock while it computes, and the interpreter passes it on
     every half millisecond otherwise (docs/figures/driving.md), a policy is in memory once, and an exchange of policies
     stays one assignment. `threads`: number of torch's threads, which it keeps for each calling thread. The thread
-    starts with the first computation. It inherits the executor's scheduling: at a lower priority, it could be stopped by
-    other processes while it holds Python's lock, and the executor would wait for them.
+    starts with the first computation. It inherits the executor's scheduling: at a lower priority, it could be stopped
+    by other processes while it holds Python's lock, and the executor would wait for them.
     """
 
     def __init__(self, deliver: Deliver, threads: int) -> None:
