@@ -115,7 +115,7 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
                 group.open_gate()
             except OSError as error:  # a read-only folder, a command that is not installed
                 hint = "" if str(logs) not in str(error.filename) else ", or choose --logs"
-                say(f"il-ros: the nodes were not started: {error}{hint}", file=sys.stderr)
+                say(f"il-ros: the nodes were not started: {worded(error)}{hint}", file=sys.stderr)
                 return 1
             woken.append(group.wake)
             signal.signal(signal.SIGTSTP, group.suspend)  # the nodes have their own sessions

@@ -21,6 +21,7 @@ import rclpy
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import ExternalShutdownException
 from rclpy.experimental import EventsExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -178,7 +179,11 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
     except ValueError as error:
         say(f"{name} cannot start: {worded(error)}", file=sys.stderr)
         return 1
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except rclpy_implementation.RCLError as error:  # no folder for its log, or an enclave that is not there
+        say(f"{name} cannot start: {error}", file=sys.stderr)
+        return 1
     try:
         executor = EventsExecutor()
         # Not executor.shutdown(): between two spins, it would tear the executor down in the thread of the signals,

@@ -1,14 +1,16 @@
 """The start of an executable: wrong parameters end it before any import that takes time."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
 
-def start(executable, *words):
+def start(executable, *words, **environment):
     return subprocess.run(
         [sys.executable, "-m", "il_ros.nodes.start", executable, "--ros-args", *words],
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -41,6 +43,15 @@ def test_a_file_of_ones_own_launch_file_is_checked_for_the_node_as_it_is_named(t
     ran = start("recorder", *named)
     assert ran.returncode == 1
     assert f"{file}:3: node /left/grip: there is no parameter roots; is root meant?" in ran.stderr
+
+
+def test_a_folder_for_ros_own_log_that_cannot_be_made_is_said_in_a_line():
+    ran = start("recorder", "-p", "contract:=arm_push", ROS_LOG_DIR="/dev/null/log")
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(
+        "Recorder cannot start: failed to initialize logging: Failed to create log directory"
+    )
+    assert "Traceback" not in ran.stderr
 
 
 def test_an_unknown_executable_is_refused_with_the_known_ones():
