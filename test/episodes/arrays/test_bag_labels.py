@@ -216,9 +216,11 @@ def test_the_error_lists_all_missing_topics(tmp_path):
 
 
 def test_the_error_names_a_topic_of_another_type(tmp_path):
-    text = made.TEXT.replace("Image\n", "CompressedImage\n")
+    joints = "joint_states, type: sensor_msgs/msg/JointState, names: [a, b, gripper]"
+    array = "joint_states, type: std_msgs/msg/Float64MultiArray, names: [a, b, gripper]"
+    text = made.TEXT.replace(joints, array).replace("trigger: joint_states\n", "")
     with pytest.raises(
-        MismatchError, match=r"as sensor_msgs/msg/CompressedImage, but the bag has sensor_msgs/msg/Im"
+        MismatchError, match=r"as std_msgs/msg/Float64MultiArray, but the bag has sensor_msgs/msg/JointState"
     ):
         found(tmp_path, made.recorded(2), contracts.parse(text, "t"))
 

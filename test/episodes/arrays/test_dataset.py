@@ -195,7 +195,8 @@ def test_a_single_episode_is_used_for_training_with_a_warning(tmp_path):
     dataset = Dataset.open(tmp_path, made.CONTRACT)
     assert (len(dataset.train), len(dataset.validation)) == (1, 0)
     assert "only one episode" in dataset.summary.warnings[0]
-    assert Dataset.open(tmp_path, made.CONTRACT, validation=0).summary.warnings == ()
+    warnings = Dataset.open(tmp_path, made.CONTRACT, validation=0).summary.warnings
+    assert not any("only one episode" in each for each in warnings)
 
 
 def test_names_that_do_not_exist_are_reported(tmp_path):
@@ -293,8 +294,8 @@ def test_all_episodes_of_an_operator_are_held_out_or_none(tmp_path):
 def test_a_split_by_operator_needs_one_of_each_episode_and_more_than_one(tmp_path):
     made.write(tmp_path, made.recorded(4), number=1, operator="ana")
     made.write(tmp_path, made.recorded(4), number=2, operator="ana")
-    (warning,) = Dataset.open(tmp_path, made.CONTRACT, validation_by="operator").summary.warnings
-    assert warning == "one operator has most of the frames: all are used for training, none for validation"
+    warnings = Dataset.open(tmp_path, made.CONTRACT, validation_by="operator").summary.warnings
+    assert "one operator has most of the frames: all are used for training, none for validation" in warnings
     made.write(tmp_path, made.recorded(4), number=3)
     with pytest.raises(DatasetError, match=r"validation_by: operator: .*episode_000003 has no operator"):
         Dataset.open(tmp_path, made.CONTRACT, validation_by="operator")
