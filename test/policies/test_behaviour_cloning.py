@@ -38,8 +38,11 @@ def test_a_chunk_has_horizon_steps_of_every_action(own):
 @pytest.mark.parametrize(
     ("hidden", "message"),
     [
-        ((10**9,), r"a network of family 'bc' with these settings has \d+\.\d GiB of weights; at most 1 GiB"),
-        ((10**12, 10**12), "a network of family 'bc' with these settings"),
+        (
+            (2**16, 2**16),
+            r"a network of family 'bc' with these settings has 16\.0 GiB of weights; at most 1 GiB",
+        ),
+        ((10**12, 10**12), "hidden is 1000000000000; at most 65536 is possible"),
     ],
 )
 def test_a_network_too_large_for_a_checkpoint_is_refused_before_memory_is_taken(hidden, message):

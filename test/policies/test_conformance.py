@@ -37,6 +37,7 @@ from il_ros.policies.families.behaviour_cloning import BehaviourCloning, Behavio
 from il_ros.policies.families.registry import Family
 from il_ros.policies.protocol import Actions, Loss, noise
 from il_ros.training import loop as loops
+from il_ros.training.augmentation import draws
 from il_ros.training.optimiser import gradients
 from il_ros.training.optimiser.flat import FlatParameters
 
@@ -352,12 +353,12 @@ def no_proof(monkeypatch):
 
 
 def no_order(monkeypatch):
-    pushed = loops.noise  # noise of the state that the saved generator does not know
+    pushed = draws.noise  # noise of the state that the saved generator does not know
 
     def global_noise(shape, rng, device):
         return pushed(shape, torch.default_generator, device)
 
-    monkeypatch.setattr(loops, "noise", global_noise)
+    monkeypatch.setattr(draws, "noise", global_noise)
     monkeypatch.setattr(loops, "_seeded", lambda *_: torch.random.fork_rng(devices=[]))
 
 

@@ -94,6 +94,10 @@ def test_loss_and_gradient_use_the_weights(loss, alike, weighted):
 def test_default_weights_are_uniform_and_invalid_ones_rejected():
     assert Training().weighting == Weighting()
     assert changed(Recipe(), ["recovery=3", "lapse_s=2"]).training.weighting == Weighting(3, 1.0, 1.0, 2)
-    for change in ("lapse=0", "recovery=-1", "recovery_s=.inf"):
-        with pytest.raises(SettingsError, match="finite and above 0"):
+    for change, wrong in (
+        ("lapse=0", "finite and above 0"),
+        ("recovery=-1", "finite and above 0"),
+        ("recovery_s=.inf", "recovery_s: must be a finite number, not inf"),
+    ):
+        with pytest.raises(SettingsError, match=wrong):
             changed(Recipe(), [change])
