@@ -69,7 +69,7 @@ def ours(states, targets, family, settings, batch_size, analytic):
         loop = fitting.TrainingLoop(network, Training(epochs=epochs, batch_size=batch_size))
         kept = fitting.gradient_of
         if not analytic:
-            fitting.gradient_of = lambda network, flat, _: partial(by_autograd, network, flat)
+            fitting.gradient_of = lambda network, flat, *_, **__: partial(by_autograd, network, flat)
         try:
             return [metrics.train_loss for metrics in loop.epochs(batches, None, time.perf_counter)][-1]
         finally:
