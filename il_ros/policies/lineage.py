@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,27 @@ class Lineage:
             value = getattr(self, name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             self._require(name, number and 0 <= value < _MOST and math.isfinite(value), "a number from 0 on")
+
+    @classmethod
+    def of_training(
+        cls,
+        version: str,
+        metrics: Mapping[str, Any],
+        measured: Collection[str],
+        recipe: Mapping[str, Any],
+        contract_hash: str,
+    ) -> Lineage:
+        """Return that of a training that ends now. `metrics`: the policy's; `measured`: those of them that are kept."""
+        return cls(
+            version,
+            metrics["parent"],
+            metrics["data"],
+            metrics["frames"],
+            recipe,
+            {key: metrics[key] for key in measured},
+            contract_hash,
+            datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
 
     def _require(self, name: str, holds: bool, kind: str) -> None:
         if not holds:

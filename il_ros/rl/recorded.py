@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,8 @@ from il_ros.policies.families.actor import ActorNetwork, is_choice
 from il_ros.policies.families.guided import GuidedNetwork
 from il_ros.policies.families.registry import make_network
 from il_ros.policies.features import Inputs
+from il_ros.policies.lineage import Lineage
+from il_ros.policies.protocol import Model
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.records.outcomes import OUTCOMES
@@ -57,8 +58,7 @@ def unusable(start: LoadedPolicy, contract: Contract, recipe: ImitationRecipe) -
     if changes := differences(contract, start.contract):
         return f"another contract: {'; '.join(changes)}"
     network = start.network
-    clone = network.clone if isinstance(network, GuidedNetwork) else network
-    if not isinstance(clone, ActorNetwork):
+    if not isinstance(_clone_in(network), ActorNetwork):
         return f"family is {start.family}; one of actor or guided is needed"
     for name in ("inputs", "hidden"):
         before, now = getattr(start.settings, name), getattr(recipe.policy, name)
@@ -108,7 +108,7 @@ class RecordedLearner:
             torch.manual_seed(self._settings.seed)
             self._agent = make_agent(scales.contract, shape, recipe.agent, recipe.clone, (0.0, 1.0))
         network = start.network
-        clone = network.clone if isinstance(network, GuidedNetwork) else network
+        clone = _clone_in(network)
         assert isinstance(clone, ActorNetwork)
         self._agent.take_from(clone, deviation_of(shown, clone))
         self._rng = torch.Generator().manual_seed(self._settings.seed)
@@ -225,7 +225,9 @@ def train_recorded(
         identity = {"recipe": recipe.to_plain(), "contract": dataset.contract.hash, "data": metrics["data"]}
         saved.save(out, learner, identity)
     policy = checkpoint.load(out / CHECKPOINT)
-    _write_lineage(out, policy, recipe)
+    kept = ("updates", "new_steps", "outcomes", "finished")
+    made = (policy.version, policy.metrics, kept, recipe.to_plain(), policy.contract.hash)
+    lineage.write(out, Lineage.of_training(*made))
     return RecordedOutcome(policy, done, finished)
 
 
@@ -236,6 +238,11 @@ def earlier_state(run: Path) -> Mapping[str, Tensor] | None:
     """
     found = saved.tensors(run)
     return found if found is not None and {"updates", "rng"} <= found.keys() else None
+
+
+def _clone_in(network: Model) -> Model:
+    """Return the clone beside which a guided actor learns; another network is the clone itself."""
+    return network.clone if isinstance(network, GuidedNetwork) else network
 
 
 def _require_fit(dataset: Dataset, recipe: ImitationRecipe, start: LoadedPolicy) -> None:
@@ -266,20 +273,3 @@ def _metrics(dataset: Dataset, start: LoadedPolicy) -> dict[str, Any]:
         "il_ros": package_version(),
         "torch": str(torch.__version__),
     }
-
-
-def _write_lineage(out: Path, policy: LoadedPolicy, recipe: ImitationRecipe) -> None:
-    metrics = policy.metrics
-    lineage.write(
-        out,
-        lineage.Lineage(
-            policy.version,
-            metrics["parent"],
-            metrics["data"],
-            metrics["frames"],
-            recipe.to_plain(),
-            {key: metrics[key] for key in ("updates", "new_steps", "outcomes", "finished")},
-            policy.contract.hash,
-            datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        ),
-    )

@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from torch import Tensor
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.features import Inputs
+from il_ros.policies.lineage import Lineage
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.rewards import checkpoint as rewards
@@ -240,19 +240,9 @@ def _ended(
     if finished:
         policy = replace(policy, metrics={**policy.metrics, "finished": True})
         checkpoint.save(out / CHECKPOINT, policy)
-    lineage.write(
-        out,
-        lineage.Lineage(
-            policy.version,
-            policy.metrics["parent"],
-            policy.metrics["data"],
-            policy.metrics["frames"],
-            recipe.to_plain(),
-            {key: policy.metrics[key] for key in ("own_steps", "mean_return", "success", "finished")},
-            dataset.contract.hash,
-            datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        ),
-    )
+    measured = ("own_steps", "mean_return", "success", "finished")
+    made = (policy.version, policy.metrics, measured, recipe.to_plain(), dataset.contract.hash)
+    lineage.write(out, Lineage.of_training(*made))
     return ImitationOutcome(policy, tuple(run.scores), finished)
 
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -30,6 +29,7 @@ from il_ros.policies import checkpoint, lineage, vocabulary
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import build_network, make_network
 from il_ros.policies.features import Inputs
+from il_ros.policies.lineage import Lineage
 from il_ros.policies.normaliser import (
     PIXELS,
     Normaliser,
@@ -171,7 +171,9 @@ def train(
     if loop.curves:
         curves.write_picture(out, loop.curves)
     kept = checkpoint.load(out / CHECKPOINT)  # return exactly what was written
-    lineage.write(out, _lineage(kept, recipe))
+    measured = ("epochs", "best_epoch", "train_loss", "validation_loss", "duration_s", "finished")
+    made = (kept.version, kept.metrics, measured, recipe.to_plain(), kept.contract.hash)
+    lineage.write(out, Lineage.of_training(*made))
     return Outcome(kept, out / CHECKPOINT, tuple(loop.curves), not stopped)
 
 
@@ -355,21 +357,6 @@ def _metrics(loop: TrainingLoop, dataset: Dataset, recipe: Recipe) -> dict[str, 
         "il_ros": package_version(),
         "torch": str(torch.__version__),
     }
-
-
-def _lineage(policy: LoadedPolicy, recipe: Recipe) -> lineage.Lineage:
-    metrics = policy.metrics
-    measured = ("epochs", "best_epoch", "train_loss", "validation_loss", "duration_s", "finished")
-    return lineage.Lineage(
-        policy.version,
-        metrics["parent"],
-        metrics["data"],
-        metrics["frames"],
-        recipe.to_plain(),
-        {key: metrics[key] for key in measured},
-        policy.contract.hash,
-        datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    )
 
 
 def _hashes(dataset: Dataset) -> dict[str, str]:

@@ -97,9 +97,9 @@ def contract_of(name: str, data: Path) -> Contract:
 def require_free(plan: TrainingPlan) -> None:
     """Raise ValueError when training would replace what no training wrote, or a policy without --overwrite."""
     for folder in (plan.out, plan.out / CHECKPOINT):
-        if taken(folder):
+        if versions := taken(folder):
             raise ValueError(
-                f"{folder} holds versions ({', '.join(taken(folder)[-3:])}), and a training writes one. "
+                f"{folder} holds versions ({', '.join(versions[-3:])}), and a training writes one. "
                 f"Type:  il-ros train {plan.data} --out {folder / next_version(folder)}"
             )
     outputs.require_writable(plan.out)
