@@ -21,7 +21,7 @@ from il_ros.core.strict_yaml import brief
 from il_ros.core.tables import counted
 from il_ros.policies.networks.together import PartialGenerator
 from il_ros.policies.protocol import Model
-from il_ros.training.augmentation.draws import augmented, changes
+from il_ros.training.augmentation.draws import augmented
 from il_ros.training.batches import Batches
 from il_ros.training.optimiser.adam import AdamW
 from il_ros.training.optimiser.flat import FlatParameters
@@ -133,7 +133,6 @@ class TrainingLoop:
         steps_per_epoch = math.ceil(train.per_epoch / training.batch_size)
         step = self.curves[-1].step if self.curves else 0
         total, parts = torch.zeros((), device=self.flat.gradient.device), dict[str, Tensor]()
-        changing = changes(training, train.optional)
         seen, spent = 0, 0.0
 
         def done() -> float:
@@ -150,8 +149,7 @@ class TrainingLoop:
             if isinstance(self.rng, PartialGenerator):
                 self.rng.begin(processes.part, count)
             rate = learning_rate(training, step, batch.progress)
-            if changing:
-                batch = augmented(batch, training, self.rng, train.optional)
+            batch = augmented(batch, training, self.rng, train.optional)
             with processes.sharing():
                 loss = gradient(batch, self.rng)
             processes.average_(self.flat.gradient)

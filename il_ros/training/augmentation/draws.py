@@ -13,24 +13,17 @@ from il_ros.training.augmentation.pictures import blurred, cropped, recoloured, 
 from il_ros.training.recipe import Training
 
 
-def changes(training: Training, optional: Sequence[str]) -> bool:
-    """Return whether `augmented` would change a batch whose `optional` inputs are these."""
-    dropped = training.input_dropout and optional
-    return bool(training.state_noise or changes_pictures(training) or dropped)
-
-
-def changes_pictures(training: Training) -> bool:
-    """Return whether pictures are changed."""
-    return bool(training.shift_px or training.crop or training.colour or training.blur_px)
-
-
 def augmented(batch: Batch, training: Training, rng: torch.Generator, optional: Sequence[str] = ()) -> Batch:
-    """Return the batch with state noise, changed pictures and left-out `optional` inputs, as set in `training`."""
+    """Return the batch with state noise, changed pictures and left-out `optional` inputs, as set in `training`.
+
+    Where nothing is set, it is the batch itself.
+    """
     window = batch.observation
     if training.state_noise:
         drawn = noise(window.state.shape, rng, window.state.device)
         window = window.changed(state=window.state + training.state_noise * drawn)
-    if window.others and changes_pictures(training):
+    pictures_change = training.shift_px or training.crop or training.colour or training.blur_px
+    if window.others and pictures_change:
         others = {
             key: _picture(values, training, rng) if values.dim() == 5 else values
             for key, values in window.others.items()
