@@ -8,7 +8,6 @@ carries out plan after plan; each ends with an event that has its status.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import traceback
 
@@ -16,7 +15,7 @@ from il_ros.cli import train
 from il_ros.cli.evaluation import command as evaluation
 from il_ros.cli.learning.train_report import JsonReporter
 from il_ros.cli.long_runs import lower_priority
-from il_ros.core.tables import say, worded
+from il_ros.core.tables import say, say_json, worded
 from il_ros.training.trainer import plans
 from il_ros.training.trainer.plans import EvaluationPlan, PlanError
 from il_ros.training.trainer.resident import ENDED
@@ -45,9 +44,9 @@ def _serve() -> int:
     import il_ros.training.trainer.warm_start  # noqa: F401
 
     torch.set_num_threads(1)
-    say(json.dumps({"event": "warm"}), flush=True)
+    say_json(event="warm")
     for line in sys.stdin:
-        say(json.dumps({"event": ENDED, "status": _carry_out(line)}), flush=True)
+        say_json(event=ENDED, status=_carry_out(line))
     return 0
 
 

@@ -6,6 +6,7 @@ them as their escapes instead.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -30,6 +31,11 @@ def shown(text: str, *, lines: bool = False) -> str:
 def say(text: object = "", *, file: TextIO | None = None, flush: bool = False) -> None:
     """Print `text` on the terminal (default: standard output), with control characters as their escapes."""
     print(shown(str(text), lines=True), file=file, flush=flush)
+
+
+def say_json(**values: object) -> None:
+    """Print one JSON object in a line, at once: for the program that reads the output."""
+    say(json.dumps(values), flush=True)
 
 
 def worded(error: BaseException) -> str:

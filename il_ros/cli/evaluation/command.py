@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from il_ros.cli import next_steps
 from il_ros.cli.long_runs import lower_priority
 from il_ros.core import atomic
-from il_ros.core.tables import percent, percent_range, say, table, worded
+from il_ros.core.tables import percent, percent_range, say, say_json, table, worded
 from il_ros.envs.tasks import is_environment
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.training.trainer.plans import EvaluationPlan
@@ -147,7 +147,7 @@ def carry_out(plan: EvaluationPlan, *, for_programs: bool, file: Path | None = N
         with closing(task):
             result = _evaluate(plan, policy, task, for_programs)
         if for_programs:
-            say(json.dumps({"event": "done", **result.to_plain()}), flush=True)
+            say_json(event="done", **result.to_plain())
         else:
             say(summary(result))
         if file is not None:  # after the result was shown, which a full disk must not cost
@@ -232,7 +232,7 @@ def _evaluate(plan: EvaluationPlan, policy: AnyPolicy, task: Task, quiet: bool) 
         bar.set_postfix_str(f"{successes} succeeded", refresh=False)
         bar.update()
         if quiet:
-            say(json.dumps({"event": "episode", "seed": episode.seed, "ending": episode.ending}), flush=True)
+            say_json(event="episode", seed=episode.seed, ending=episode.ending)
 
     seeds = range(plan.seed, plan.seed + plan.episodes)
     with bar:

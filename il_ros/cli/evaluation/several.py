@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.core.tables import counted, percent, percent_range, say, table, worded
+from il_ros.core.tables import counted, percent, percent_range, say, say_json, table, worded
 from il_ros.envs.tasks import is_environment
 from il_ros.records.comparison import PairedComparison, corrected
 from il_ros.training.trainer.plans import EvaluationPlan
@@ -96,7 +96,10 @@ def run(plans: Sequence[EvaluationPlan], wanted: EvaluationOptions) -> int:
         named = zip(_names(plans, policies), evaluations, errors, strict=True)
         results = [PolicyResult(*each) for each in named]
         plain = to_plain(results)
-        say(json.dumps({"event": "done", **plain}) if wanted.for_programs else summary(results), flush=True)
+        if wanted.for_programs:
+            say_json(event="done", **plain)
+        else:
+            say(summary(results), flush=True)
         if wanted.file is not None:
             atomic.write_text(wanted.file, json.dumps(plain, indent=1) + "\n")
         if wanted.plot is not None:
@@ -245,7 +248,7 @@ def _evaluated(
                 own += done.episodes
             if wanted.for_programs:
                 endings = [own[-1].ending for own in episodes]
-                say(json.dumps({"event": "start", "seed": seed, "endings": endings}), flush=True)
+                say_json(event="start", seed=seed, endings=endings)
             bar.update()
             if wanted.until_sure:
                 first, second = ([episode.score for episode in own] for own in episodes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps
 from il_ros.cli.long_runs import lower_priority, stop_signals
-from il_ros.core.tables import counted, listed, percent, say, table, worded
+from il_ros.core.tables import counted, listed, percent, say, say_json, table, worded
 from il_ros.records.outcomes import FAILURE, OUTCOMES
 from il_ros.training.trainer.opening import contract_of, require_free
 from il_ros.training.trainer.plans import TrainingPlan
@@ -241,7 +240,7 @@ class _Programs:
         return entries
 
     def start(self, dataset: Dataset, recipe: ImitationRecipe, environment: str) -> None:
-        _print(
+        say_json(
             event="start",
             environment=environment,
             steps=recipe.imitation.steps,
@@ -251,7 +250,7 @@ class _Programs:
         )
 
     def warning(self, sentence: str) -> None:
-        _print(event="fitted", warnings=[sentence])
+        say_json(event="fitted", warnings=[sentence])
 
     def step(self, progress: Progress) -> bool:
         self._warning = progress.warning
@@ -260,13 +259,13 @@ class _Programs:
     def scores(self, scores: Sequence[SeedScore]) -> None:
         for score in scores:
             values = {"step": score.step, "seed": score.seed, "return": score.mean_return}
-            _print(
+            say_json(
                 event="evaluation", **values, success=score.success, kept=score.kept, warning=self._warning
             )
 
     def done(self, plan: TrainingPlan, outcome: ImitationOutcome) -> None:
         version = None if outcome.policy is None else outcome.policy.version
-        _print(event="done", finished=outcome.finished, version=version, out=str(plan.out.resolve()))
+        say_json(event="done", finished=outcome.finished, version=version, out=str(plan.out.resolve()))
 
 
 def _rows(plan: TrainingPlan, outcome: ImitationOutcome) -> list[tuple[str, str]]:
@@ -297,7 +296,3 @@ def _why(metrics: Mapping[str, Any]) -> str:
     if not metrics["parent"]:
         return "the best evaluation"
     return "better than the clone" if metrics["own_steps"] else "the clone: no policy was shown to be better"
-
-
-def _print(**values: object) -> None:
-    say(json.dumps(values), flush=True)

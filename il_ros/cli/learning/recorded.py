@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from il_ros.cli import next_steps
 from il_ros.cli.learning.train_report import JsonReporter, Reporter
 from il_ros.cli.long_runs import stop_signals
-from il_ros.core.tables import counted, say, table, worded
+from il_ros.core.tables import counted, say, say_json, table, worded
 from il_ros.training.trainer.opening import contract_of, require_free
 from il_ros.training.trainer.plans import TrainingPlan
 
@@ -131,7 +131,7 @@ class _Report:
         """Print the data, and what the training goes on from."""
         summary = dataset.summary
         if self._for_programs:
-            _print(
+            say_json(
                 event="start",
                 parent=start.version,
                 episodes=len(summary.train),
@@ -149,7 +149,7 @@ class _Report:
         share = 100 * done // wanted
         if self._for_programs:
             if share > self._share:
-                _print(event="epoch", epoch=share, epochs=100, **measured)
+                say_json(event="epoch", epoch=share, epochs=100, **measured)
         else:
             if self._bar is None:
                 from tqdm import tqdm
@@ -170,7 +170,7 @@ class _Report:
                 "checkpoint": str(place.resolve()),
                 "updates": outcome.updates,
             }
-            _print(event="done", finished=outcome.finished, **found)
+            say_json(event="done", finished=outcome.finished, **found)
             return
         if self._bar is not None:
             self._bar.close()
@@ -184,7 +184,3 @@ class _Report:
         ]
         say(table(("result", ""), rows))
         next_steps.tell(next_steps.after_training(self._plan.out, place, policy.metrics["tasks"]))
-
-
-def _print(**values: object) -> None:
-    say(json.dumps(values), flush=True)

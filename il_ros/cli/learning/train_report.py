@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from il_ros.cli import next_steps
-from il_ros.core.tables import say, table
+from il_ros.core.tables import say, say_json, table
 from il_ros.training.advice import memorised
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class JsonReporter:
         """Print the amount of data, the version of the initial weights or why they were refused, and the notes."""
         summary = dataset.summary
         self._epochs = recipe.training.epochs
-        _say(
+        say_json(
             event="start",
             parent=parent,
             epochs=recipe.training.epochs,
@@ -167,22 +167,22 @@ class JsonReporter:
 
     def warning(self, sentence: str) -> None:
         """Print a warning about the data."""
-        _say(event="fitted", warnings=[sentence])
+        say_json(event="fitted", warnings=[sentence])
 
     def raced(self, sentence: str) -> None:
         """Print how a recipe did in a race."""
-        _say(event="race", notes=[sentence])
+        say_json(event="race", notes=[sentence])
 
     def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
         """Print the number of each episode as it is decoded."""
         for number, entry in enumerate(entries, 1):
-            _say(event="reading", episode=number, episodes=len(entries))
+            say_json(event="reading", episode=number, episodes=len(entries))
             yield entry
 
     def epoch(self, point: EpochMetrics) -> None:
         """Print the metrics of an epoch."""
         validation = None if math.isnan(point.validation_loss) else point.validation_loss
-        _say(
+        say_json(
             event="epoch",
             epoch=point.epoch,
             epochs=self._epochs,
@@ -193,7 +193,7 @@ class JsonReporter:
 
     def done(self, outcome: Outcome) -> None:
         """Print the result."""
-        _say(
+        say_json(
             event="done",
             finished=outcome.finished,
             checkpoint=str(outcome.checkpoint.resolve()),
@@ -213,12 +213,6 @@ def _device(dataset: Dataset, recipe: Recipe) -> tuple[str, str]:
     chosen = recipe.policy.inputs
     images = any(spec.image and spec.key in (chosen or (spec.key,)) for spec in dataset.contract.observations)
     return device_of(recipe.training.device, images=images)
-
-
-def _say(**values: Any) -> None:
-    import json
-
-    say(json.dumps(values), flush=True)
 
 
 def _number(value: float | None) -> str:
