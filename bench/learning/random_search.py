@@ -53,7 +53,7 @@ def folded(matrix, seen):
 
 
 def episode(env, weights, bias, seed, alive, seen=None):
-    """Return return without the reward for being alive, and steps; `seen` is told the observations."""
+    """Return the return without the reward for being alive, and the steps; `seen` is called with each observation."""
     observation, total, steps, over = env.reset(seed=seed)[0], 0.0, 0, False
     low, high = env.action_space.low, env.action_space.high
     while not over:

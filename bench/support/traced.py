@@ -59,10 +59,11 @@ class TracedPublisher:
 def trace_policy_server() -> None:
     from il_ros.core.synchroniser import Synchroniser
     from il_ros.nodes.runtime.proposer import Proposer
+    from il_ros.nodes.runtime.streams import TickedStreams
     from il_ros.policies.runner import LoadedPolicy
     from il_ros.records import proposal
 
-    receive, init = Proposer._receive, Proposer.__init__
+    receive, init = TickedStreams._receive, Proposer.__init__
 
     def stamped(self: Any, topic: str, raw: bytes, arrival_ns: int) -> None:
         from il_ros.core import messages
@@ -76,7 +77,7 @@ def trace_policy_server() -> None:
         init(self, *args, **words)
         self._publisher = TracedPublisher(self._publisher, "encoded", "published")
 
-    Proposer._receive, Proposer.__init__ = stamped, traced  # type: ignore[method-assign]
+    TickedStreams._receive, Proposer.__init__ = stamped, traced  # type: ignore[method-assign]
     wrap(Synchroniser, "push", after="buffered")
     wrap(Synchroniser, "sample", after="decoded and synchronised")
     wrap(LoadedPolicy, "act_in_parts", before="prepared", after="inferred")

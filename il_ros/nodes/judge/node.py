@@ -21,7 +21,6 @@ from std_msgs.msg import String
 
 from il_ros.control.supervisor.frozen import FrozenCameras
 from il_ros.control.supervisor.latency import Latency
-from il_ros.core import messages
 from il_ros.core.contract import Contract
 from il_ros.core.synchroniser import NoObservation, Synchroniser
 from il_ros.core.tables import shown
@@ -32,11 +31,10 @@ from il_ros.nodes.runtime.parameters import ACTIVATE, CONFIGURE, declare, value
 from il_ros.nodes.runtime.proposer import WARN_EVERY_S, declare_tick, frozen_limit_s
 from il_ros.nodes.runtime.publishers import SoleUse, publisher_names
 from il_ros.nodes.runtime.qos import LATCHED
-from il_ros.nodes.runtime.streams import RawSubscriptions, ros_time
+from il_ros.nodes.runtime.streams import TickedStreams
 from il_ros.policies.checkpoint import CheckpointError
 from il_ros.records import statuses
 from il_ros.records.rating import Rating, to_json
-from il_ros.records.ticks import Ticks, TriggerStamps
 from il_ros.rewards import checkpoint
 from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rewards.judging import EpisodeJudge
@@ -66,9 +64,8 @@ class JudgeNode(managed.ManagedNode):
         )  # fmt: skip
         declare_tick(self)
         self._judge: EpisodeJudge | None = None
-        self._streams: RawSubscriptions | None = None
+        self._streams: TickedStreams | None = None
         self._others: list[Any] = []
-        self._now_ns = ros_time(self)
         self._rating: Rating | None = None
         self._status = Status(WARN, "no tick yet")
 
@@ -91,25 +88,18 @@ class JudgeNode(managed.ManagedNode):
         contract, needs = self._contract, self._judge.needs
         self._synchroniser = Synchroniser(needs, partial(publisher_names, self))
         self._frozen = FrozenCameras(needs, frozen_limit_s(self))
-        self._ticks, self._stamps = Ticks(contract.period_ns), TriggerStamps()
-        self._trigger = contract.trigger if value(self, "tick") == "contract" else None
         self._latency = Latency(("rating",))
         self._publisher = self.create_publisher(String, "~/rating", 10)
         self._sole = SoleUse(
             self, ["~/rating"], "two judges of one name contradict each other, stop one of them"
         )
-        topics = dict(self._synchroniser.topics)
-        if self._trigger is not None:
-            topics[self._trigger] = contract.topics[self._trigger]
-        self._streams = RawSubscriptions(self, topics, self._receive)
+        triggered = value(self, "tick") == "contract"
+        self._streams = TickedStreams(self, contract, self._synchroniser, triggered, self._tick)
         recorder = self.create_subscription(
             String, value(self, "recorder_status"), self._on_recorder, LATCHED
         )
         self._others = [partial(self.destroy_subscription, recorder)]
         self._others.append(partial(self.destroy_publisher, self._publisher))
-        if self._trigger is None:
-            timer = self.create_timer(contract.period_ns / 1e9, lambda: self._tick(self._now_ns()))
-            self._others.append(partial(self.destroy_timer, timer))
 
     def deactivate(self) -> None:
         """Unsubscribe."""
@@ -137,18 +127,6 @@ class JudgeNode(managed.ManagedNode):
         episode = statuses.read(statuses.RECORDER, message.data).get("episode") or ""
         if self._judge is not None and episode != self._judge.episode:
             self._judge.begin(episode)
-
-    def _receive(self, topic: str, raw: bytes, arrival_ns: int) -> None:
-        if topic in self._synchroniser.topics:
-            stamp_ns = self._synchroniser.push(topic, raw, arrival_ns)
-        else:  # a trigger that no model reads
-            stamp_ns = messages.raw_stamp_ns(self._contract.topics[topic], raw) or arrival_ns
-        if (
-            topic == self._trigger
-            and not self._stamps.refusal(stamp_ns, arrival_ns)
-            and self._ticks.starts(stamp_ns)
-        ):
-            self._tick(stamp_ns)
 
     def _tick(self, tick_ns: int) -> None:
         """Rate a tick and publish the rating, or keep why there is none."""

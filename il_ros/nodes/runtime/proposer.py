@@ -22,7 +22,6 @@ from trajectory_msgs.msg import JointTrajectory
 
 from il_ros.control.supervisor.frozen import FrozenCameras
 from il_ros.control.supervisor.latency import Latency
-from il_ros.core import messages
 from il_ros.core.contract import Contract
 from il_ros.core.specs import ObservationSpec
 from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
@@ -31,10 +30,9 @@ from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.publishers import SoleUse, publisher_names
 from il_ros.nodes.runtime.shell import Refusal
-from il_ros.nodes.runtime.streams import RawSubscriptions, ros_time
+from il_ros.nodes.runtime.streams import TickedStreams, ros_time
 from il_ros.records import proposal
 from il_ros.records.proposal import Answer
-from il_ros.records.ticks import Ticks, TriggerStamps
 
 AnswerTick = Callable[[Observation], "Answer | None"]
 """Returns what to propose, or None to stay silent; raises Refusal when it cannot answer."""
@@ -116,9 +114,6 @@ class Proposer:
         needed = contract.observations if observations is None else observations
         self._synchroniser = Synchroniser(needed, partial(publisher_names, node), optional)
         self._frozen = FrozenCameras(needed, frozen_limit_s(node))
-        self._observed = self._synchroniser.topics
-        self._ticks, self._stamps = Ticks(contract.period_ns), TriggerStamps()
-        self._trigger = contract.trigger if value(node, "tick") == "contract" else None
         self._counts: Counter[str] = Counter()
         self._status = Status(WARN, "no tick yet")
         self._ticked_s = time.monotonic()
@@ -133,17 +128,13 @@ class Proposer:
             2, len(contract.groups)
         )  # a release of one group and a proposal for another, one after the other
         self._publisher = node.create_publisher(JointTrajectory, "~/proposal", QoSProfile(depth=depth))
-        topics = dict(self._observed)
-        if self._trigger is not None:
-            topics[self._trigger] = contract.topics[self._trigger]
         self._sole = SoleUse(
             node, ["~/proposal"], "two sources of one name contradict each other, stop one of them"
         )
-        self._streams = RawSubscriptions(node, topics, self._receive)
-        # node's clock: with use_sim_time, ticks follow /clock
-        self._timer = None
-        if self._trigger is None:
-            self._timer = node.create_timer(contract.period_ns / 1e9, self._on_timer)
+        triggered = value(node, "tick") == "contract"
+        self._streams = TickedStreams(
+            node, contract, self._synchroniser, triggered, self.tick, self._refused_by_stamp
+        )
 
     def close(self) -> None:
         """Release authority; destroy subscriptions, timer and publisher."""
@@ -151,8 +142,6 @@ class Proposer:
         self._closed = True
         self._streams.close()
         self._lag.close()
-        if self._timer is not None:
-            self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._publisher)
 
     def release(self, groups: Sequence[str] = ()) -> None:
@@ -197,7 +186,8 @@ class Proposer:
     def _ticking(self, values: Mapping[str, Any]) -> Status:
         quiet_s = time.monotonic() - self._ticked_s
         if quiet_s > QUIET_S:
-            cause = f"nothing on '{self._trigger}'" if self._trigger else "the node's clock does not advance"
+            trigger = self._streams.trigger
+            cause = f"nothing on '{trigger}'" if trigger else "the node's clock does not advance"
             return Status(WARN, f"no tick for {quiet_s:.0f} s: {cause}", values)
         return Status(self._status.level, self._status.message, values)
 
@@ -280,23 +270,9 @@ class Proposer:
         self._node.get_logger().warning(shown(text), throttle_duration_sec=WARN_EVERY_S)
         return Status(WARN, text)
 
-    def _receive(self, topic: str, raw: bytes, arrival_ns: int) -> None:
-        if topic in self._observed:
-            stamp_ns = self._synchroniser.push(topic, raw, arrival_ns)
-        else:  # a trigger that is not among the needed observations
-            stamp_ns = messages.raw_stamp_ns(self._contract.topics[topic], raw) or arrival_ns
-        if topic != self._trigger:
-            return
-        wrong = self._stamps.refusal(stamp_ns, arrival_ns)
-        if wrong:
-            self._counts["refused by stamp"] += 1
-            text = f"a message of '{topic}' starts no tick: {wrong}"
-            self._node.get_logger().warning(shown(text), throttle_duration_sec=WARN_EVERY_S)
-        elif self._ticks.starts(stamp_ns):
-            self.tick(stamp_ns)
-
-    def _on_timer(self) -> None:
-        self.tick(self._now_ns())
+    def _refused_by_stamp(self, sentence: str) -> None:
+        self._counts["refused by stamp"] += 1
+        self._node.get_logger().warning(shown(sentence), throttle_duration_sec=WARN_EVERY_S)
 
     def _why_none(self, missing: NoObservation) -> str:
         late_s = self._lag.late_s

@@ -1,4 +1,4 @@
-"""Raw subscriptions whose QoS follows what the publishers offer."""
+"""Raw subscriptions whose QoS follows what the publishers offer, and the ticks that messages start."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from rclpy.event_handler import QoSSubscriptionEventType, SubscriptionEventCallb
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+from il_ros.core import messages
+from il_ros.core.contract import Contract
+from il_ros.core.synchroniser import Synchroniser
+from il_ros.records.ticks import Ticks, TriggerStamps
 
 OnMessage = Callable[[str, bytes, int], None]
 
@@ -145,6 +150,57 @@ class RawSubscriptions:
         if topic in self._subscriptions:
             self._events.pop(topic).close()
             self._node.destroy_subscription(self._subscriptions.pop(topic))
+
+
+class TickedStreams:
+    """Gives a synchroniser the messages of its topics, and calls `on_tick(tick_ns)` at each tick of the contract.
+
+    The contract's trigger starts a tick at its stamp; with `triggered` False, or without a trigger, a timer does on the
+    node's clock. `on_refused(sentence)` is called when the stamp of the trigger's message starts no tick.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        contract: Contract,
+        synchroniser: Synchroniser,
+        triggered: bool,
+        on_tick: Callable[[int], None],
+        on_refused: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        self._node, self._contract, self._synchroniser = node, contract, synchroniser
+        self._on_tick, self._on_refused = on_tick, on_refused
+        self._observed = synchroniser.topics
+        self._ticks, self._stamps = Ticks(contract.period_ns), TriggerStamps()
+        self.trigger = contract.trigger if triggered else None
+        """The topic of the trigger; None: a timer starts the ticks."""
+        topics = dict(self._observed)
+        if self.trigger is not None:
+            topics[self.trigger] = contract.topics[self.trigger]
+        self._streams = RawSubscriptions(node, topics, self._receive)
+        self._timer = None
+        if self.trigger is None:  # node's clock: with use_sim_time, ticks follow /clock
+            now_ns = ros_time(node)
+            self._timer = node.create_timer(contract.period_ns / 1e9, lambda: on_tick(now_ns()))
+
+    def close(self) -> None:
+        """Unsubscribe, and end the timer."""
+        self._streams.close()
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+
+    def _receive(self, topic: str, raw: bytes, arrival_ns: int) -> None:
+        if topic in self._observed:
+            stamp_ns = self._synchroniser.push(topic, raw, arrival_ns)
+        else:  # a trigger that is not among the needed observations
+            stamp_ns = messages.raw_stamp_ns(self._contract.topics[topic], raw) or arrival_ns
+        if topic != self.trigger:
+            return
+        wrong = self._stamps.refusal(stamp_ns, arrival_ns)
+        if wrong:
+            self._on_refused(f"a message of '{topic}' starts no tick: {wrong}")
+        elif self._ticks.starts(stamp_ns):
+            self._on_tick(stamp_ns)
 
 
 def matching_profile(offers: Iterable[QoSProfile], depth: int) -> QoSProfile:

@@ -83,8 +83,8 @@ class SentenceEncoder:
             for part in ("query", "key", "value")
         )
         mixed = functional.scaled_dot_product_attention(query[None], key[None], value[None])[0]
-        told = self._linear(mixed.transpose(0, 1).flatten(1), f"{attention}.output.dense")
-        values = self._normalised(values + told, f"{attention}.output.LayerNorm")
+        attended = self._linear(mixed.transpose(0, 1).flatten(1), f"{attention}.output.dense")
+        values = self._normalised(values + attended, f"{attention}.output.LayerNorm")
         wide = functional.gelu(self._linear(values, f"{layer}.intermediate.dense"))
         return self._normalised(
             values + self._linear(wide, f"{layer}.output.dense"), f"{layer}.output.LayerNorm"
