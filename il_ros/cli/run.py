@@ -114,7 +114,7 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
                     return 0
                 group.open_gate()
             except OSError as error:  # a read-only folder, a command that is not installed
-                hint = "" if str(logs) not in str(error.filename) else ", or choose --logs"
+                hint = "" if str(logs) not in str(error.filename) else "; choose another folder with --logs"
                 say(f"il-ros: the nodes were not started: {worded(error)}{hint}", file=sys.stderr)
                 return 1
             woken.append(group.wake)

@@ -50,10 +50,9 @@ def test_a_folder_of_logs_that_cannot_be_written_is_one_line(capsys, tmp_path):
     (tmp_path / "file").touch()
     logs = tmp_path / "file" / "log"  # root may write into a read-only folder, but not into a file
     assert main.main(["run", "sim", "--logs", str(logs)]) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("il-ros: the nodes were not started: ")
-    assert told.endswith(f"{str(logs)!r}, or choose --logs\n")
-    assert told.count("\n") == 1
+    assert capsys.readouterr().err == (
+        f"il-ros: the nodes were not started: {logs}: not a directory; choose another folder with --logs\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -119,8 +119,9 @@ def test_a_signal_to_the_launcher_stops_the_robot(graph, tmp_path, numbers):
             time.sleep(0.1)  # a repeat arrives while the nodes stop
         run.check_end()
         killed = numbers == [signal.SIGKILL]
-        assert process.wait(LONG_S) == (-signal.SIGKILL if killed else 0)
+        status = process.wait(LONG_S)
     printed = (tmp_path / "output").read_text()
+    assert status == (-signal.SIGKILL if killed else 0), printed
     assert "Traceback" not in printed
     assert "ended (" not in printed  # a normal end does not read like a failure
     if killed:
@@ -143,8 +144,10 @@ def test_a_signal_to_one_node_ends_the_run_properly(graph, tmp_path, name, numbe
         run.begin(process.pid)
         os.kill(run.nodes[name], number)
         run.check_end()
-        assert process.wait(LONG_S) == 0
-    assert "Traceback" not in (tmp_path / "output").read_text()
+        status = process.wait(LONG_S)
+    printed = (tmp_path / "output").read_text()
+    assert status == 0, printed
+    assert "Traceback" not in printed
 
 
 def test_a_closed_terminal_stops_the_robot(graph, tmp_path):
