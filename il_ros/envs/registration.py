@@ -6,7 +6,8 @@ that do find them without the import.
 
 from __future__ import annotations
 
-import gymnasium
+# not `import gymnasium`: as its entry point, this runs in the middle of that import
+from gymnasium.envs import registration
 
 from il_ros.sim.tasks.task import task_names
 
@@ -16,9 +17,9 @@ NAMES = {f"il_ros/{task}-v0": task for task in task_names()}
 def register() -> None:
     """Register all tasks; a second call changes nothing."""
     for name, task in NAMES.items():
-        if name not in gymnasium.registry:
+        if name not in registration.registry:
             # the environment itself ends an episode: its time limit is the task's, in simulated time
-            gymnasium.register(name, entry_point="il_ros.envs.task_env:TaskEnv", kwargs={"task": task})
+            registration.register(name, entry_point="il_ros.envs.task_env:TaskEnv", kwargs={"task": task})
 
 
 register()

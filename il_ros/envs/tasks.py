@@ -1,4 +1,4 @@
-"""Tasks by name: the simulated ones, and any environment that Gymnasium knows."""
+"""Tasks by name: the simulated ones, and any environment that is registered in Gymnasium."""
 
 from __future__ import annotations
 

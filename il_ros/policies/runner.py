@@ -99,7 +99,7 @@ class LoadedPolicy:
 
     @cached_property
     def vocabulary(self) -> Vocabulary | None:
-        """The words that the policy knows; None if it reads no text."""
+        """The words of the policy's vocabulary; None if it reads no text."""
         return Vocabulary.among(self.network.assets())
 
     def normalised_state(self, observations: Observation, *, clipped: bool = True) -> Vector:

@@ -112,7 +112,7 @@ class ProgressWatch:
             )
         if not settings.stall_s:
             raise ValueError(
-                f"reward {reward.version} does not know how long a success may be without progress: train it again, "
+                f"reward {reward.version} does not contain how long a success may be without progress: train it again, "
                 "with members=2 or more"
             )
         self._reward, self._stall_s = reward, settings.stall_s

@@ -108,7 +108,7 @@ class Environments:
         return worlds_in(self.own, self._persons, self.name, scales, reward, ends=ends)
 
     def evaluated(self, policy: LoadedPolicy, starts: Iterable[int]) -> Evaluation:
-        """See `OwnEnvironments`; the first evaluation runs in this process, and tells whether others are worth it."""
+        """See `OwnEnvironments`; the first evaluation, in this process, measures whether others are worth it."""
         chosen = tuple(starts)
         if self._jobs > 1 and self._spent_s > WORTH_S:
             if self._parallel is None:

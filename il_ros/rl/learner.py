@@ -90,7 +90,7 @@ class Progress:
         """What is wrong with the reward, "" if nothing is."""
         if self.measured.get("discriminator_accuracy", 0.0) > _PERFECT:
             return (
-                "the discriminator tells all steps from demonstrations: its reward says little; raise "
+                "the discriminator separates all steps from the demonstrations: its reward says little; raise "
                 "gradient_penalty"
             )
         if abs(self.measured.get("discriminator_auc", 1.0) - 0.5) < _ALIKE:

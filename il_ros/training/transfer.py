@@ -85,8 +85,9 @@ class Shared:
 
 
 def transferred(start: LoadedPolicy, contract: Contract, recipe: Recipe, fitted: Normaliser) -> LoadedPolicy:
-    """Return a policy for `contract` and `recipe` with what `start` knows; `fitted`: the normaliser of the new data.
+    """Return a policy for `contract` and `recipe` with the weights of `start` that fit.
 
+    `fitted`: the normaliser of the new data.
     Its metrics hold one entry, TRANSFERRED, a sentence that says what was kept. Raises TransferError when the family or
     a setting other than MAY_DIFFER differs, or no input and no action is shared.
     """

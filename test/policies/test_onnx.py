@@ -77,7 +77,7 @@ def test_card_and_metadata_name_each_number_with_its_unit(tmp_path):
     [
         ("flow", ("hidden=[8]",), "draws its answer by chance"),
         ("moe", ("answer=draw",), "draws its answer by chance"),
-        ("inverse", ("hidden=[8]",), "wants the observations that follow"),
+        ("inverse", ("hidden=[8]",), "reads the observations that follow"),
         ("bc_mlp", ("optional=[object]",), r"may lack inputs \(object\)"),
     ],
 )

@@ -272,7 +272,7 @@ def _held_out(folder: Path, policy: LoadedPolicy) -> float:
     hashes = policy.metrics.get("hashes", {})
     learnt = {hashes.get(name) for name in names}
     episodes = Dataset.open(folder, policy.contract, validation=0.0).train
-    # checkpoints from before hashes were kept know their episodes by name only
+    # checkpoints from before hashes were kept name their episodes only
     others = [each for each in episodes if (each.digest not in learnt if hashes else each.name not in names)]
     if not others:
         raise ValueError(f"--held-out {folder}: policy {policy.version} was trained on all of its episodes")

@@ -35,7 +35,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--port", type=int, default=8000, help="0: a free one (default: 8000)")
     parser.add_argument(
-        "--token-file", type=Path, metavar="FILE", help="answer only clients that know the token in this file"
+        "--token-file", type=Path, metavar="FILE", help="answer only clients that send the token in this file"
     )
     parser.add_argument(
         "--certificate", type=Path, metavar="FILE", help="TLS: the server's certificate (PEM)"

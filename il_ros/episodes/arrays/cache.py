@@ -291,7 +291,7 @@ def _amended(entry: Entry) -> amendments.Amendments:
 
 
 def _inferred(entry: Entry) -> list[int]:
-    """Return what tells one file of inferred labels from another; empty without."""
+    """Return what identifies a file of inferred labels; empty without one."""
     try:
         stat = (entry.folder / inferred_labels.INFERRED).stat()
     except FileNotFoundError:

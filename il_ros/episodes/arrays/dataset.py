@@ -121,7 +121,7 @@ class Dataset:
         `held_out`: the names of the validation episodes, instead of a share.
         `history` and `optional`: those of the policy that is trained, see `cache.Conversion`. `pictures`: how they are
         kept, see `cache.compresses`. `jobs`: processes that convert at a time, 0: one per core where that is worth it.
-        A script that wants several needs `if __name__ == "__main__":`, as they import it.
+        A script that uses several needs `if __name__ == "__main__":`, as they import it.
         `progress` wraps the sequence of episodes being converted, as tqdm does.
         Raises DatasetError when no episode remains, FileNotFoundError when `root` does not exist, OSError
         when the cache can't be written.

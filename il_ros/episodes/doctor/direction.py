@@ -20,7 +20,7 @@ LATER_S = 0.25
 AGAINST = -0.3
 """A correlation below this: the robot moves against its label. Right ones reach 0.6 to 0.98."""
 STANDS_STILL = 0.05
-"""Of the largest motion: less is none, and tells nothing of the label."""
+"""Of the largest motion: less counts as none, and says nothing about the label."""
 LEAST_FRAMES = 20
 
 

@@ -74,7 +74,7 @@ def _outside(takes: TakeSet, name: str, shares: Vector, excess: list[Vector]) ->
         Severity.FAULT if share > 0.1 else Severity.CAUTION,
         f"{name} is outside what the policy was trained on in {percent(share)} of the frames, in "
         f"{takes.listed(concerned)}.",
-        "The policy clips it to the nearest value that it knows: it acts as if the scene were another one.",
+        "The policy clips it to the nearest value of its training data: it acts as if the scene were another one.",
         concerned,
         share / OUTSIDE,
         (

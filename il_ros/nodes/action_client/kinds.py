@@ -16,7 +16,7 @@ from il_ros.core.specs import ActionSpec, Vector
 
 @dataclass(frozen=True)
 class HowToReach:
-    """How a goal is to be reached: with at most `max_effort` (N or Nm; 0: as the server likes), `within_s`."""
+    """How a goal is to be reached: with at most `max_effort` (N or Nm; 0: the server's own), `within_s`."""
 
     max_effort: float
     within_s: float

@@ -78,7 +78,7 @@ class ActionClientNode(managed.ManagedNode):
             unit="s", minimum=0.05, maximum=60.0,
         )  # fmt: skip
         at_configure(
-            "max_effort", 0.0, "of a gripper's goal; 0: as the server likes", unit="N or Nm", minimum=0.0
+            "max_effort", 0.0, "of a gripper's goal; 0: the server's own", unit="N or Nm", minimum=0.0
         )
         at_configure(
             "within_s",

@@ -272,7 +272,7 @@ class Versions:
         return version.run in self._excluded or lineage.recorded_bad(version.run) not in ("", version.verdict)
 
     def _put(self, version: LoadedVersion | None) -> None:
-        """Set the version in control, and lock its folder, so that `il-ros policy` knows it."""
+        """Set the version in control, and lock its folder, so that `il-ros policy` can read it."""
         if self._occupied >= 0:
             os.close(self._occupied)
         self.current = version

@@ -112,7 +112,7 @@ class RecorderStreams:
         self._node.destroy_subscription(subscription)
 
     def _find_types(self) -> None:
-        """Add extra topics without a given type, once the graph knows their type."""
+        """Add extra topics without a given type, once the graph shows their type."""
         if not self._untyped:
             return
         for topic, types in self._node.get_topic_names_and_types():

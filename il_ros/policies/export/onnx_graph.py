@@ -153,9 +153,9 @@ def require_exportable(policy: LoadedPolicy) -> None:
         raise ExportError(f"{name} reads words ({keys}), which its vocabulary encodes outside of a graph")
     if policy.inputs.optional:
         keys = ", ".join(policy.inputs.optional)
-        raise ExportError(f"{name} may lack inputs ({keys}); a graph wants all of its inputs at each tick")
+        raise ExportError(f"{name} may lack inputs ({keys}); a graph needs all of its inputs at each tick")
     if policy.settings.follows:
-        raise ExportError(f"{name} wants the observations that follow, and drives no robot")
+        raise ExportError(f"{name} reads the observations that follow, and drives no robot")
     graph, given = Graph(policy).eval(), _random(policy, 3)
     with torch.inference_mode():
         answers = [graph(*given, seed=seed)[0] for seed in (0, 1)]

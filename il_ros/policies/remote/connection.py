@@ -37,7 +37,7 @@ class RemoteError(ValueError):
 
 
 class ConnectionNews(NamedTuple):
-    """Something that a person should know: a connection was made (`good`) or lost."""
+    """A message for the person: a connection was made (`good`) or lost."""
 
     good: bool
     text: str

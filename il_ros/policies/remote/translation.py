@@ -124,7 +124,7 @@ def _numbers(spec: RemoteSpec, source: NumbersInput, tick: Observation) -> Array
 
 
 def picture(source: PictureInput, observed: ObservationSpec, frame: Array) -> Any:
-    """Return a frame (H, W, C) as the server wants it: an array of its layout, or the bytes of a jpeg or png.
+    """Return a frame (H, W, C) in the server's form: an array of its layout, or the bytes of a jpeg or png.
 
     Depth is float32 metres, of the nearest pixel where it is resized. Pixels added by `pad` are 0.
     """

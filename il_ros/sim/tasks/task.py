@@ -235,7 +235,7 @@ def scene_of(simulator: str, robot: str, task: str, cameras: Cameras) -> Any:
     name, _, scene = _SCENES[simulator][robot].partition(":")
     try:
         module = import_module(name)
-    except RuntimeError as error:  # MuJoCo, with a MUJOCO_GL that it does not know
+    except RuntimeError as error:  # MuJoCo, with an unknown MUJOCO_GL
         raise ValueError(f"simulator {simulator} cannot be loaded: {error}") from error
     return getattr(module, scene)(task, cameras)
 

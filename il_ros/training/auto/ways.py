@@ -145,7 +145,7 @@ def told_by(starts: Vector, groups: NDArray[np.intp]) -> bool:
     rng = np.random.default_rng(0)
     shuffled = np.stack([groups, *(rng.permutation(groups) for _ in range(SHUFFLES))])  # (S, N)
     for predict in (_by_neighbour, _by_threshold, _by_discriminant):
-        right = predict(spread, shuffled)  # (S,) how many episodes each of them tells
+        right = predict(spread, shuffled)  # (S,) how many episodes each of them predicts rightly
         share = float((right[1:] >= right[0]).mean())
         usual = float(right[1:].mean())
         told = (right[0] - usual) / max(len(groups) - usual, 1e-9)
@@ -190,7 +190,7 @@ def _by_neighbour(starts: Vector, groups: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _by_threshold(starts: Vector, groups: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return how many episodes the best threshold of one input tells from the others, for groups (S, N)."""
+    """Return how many episodes the best threshold of one input separates from the others, for groups (S, N)."""
     best = np.zeros(len(groups), dtype=np.intp)
     moving = np.flatnonzero(np.ptp(starts, axis=0) > 1e-9)
     for group in range(int(groups.max()) + 1):

@@ -81,7 +81,7 @@ def export_robomimic(
     `validation`: the share of frames in the mask `valid`, in whole episodes, chosen as `il-ros train` does with this
     seed. `shard`: convert only this part of the episodes, into the folder `shard.folder(file)`, which
     `merge_robomimic` puts together. `jobs`: processes at a time, 0: one per core where that is worth it; a script that
-    wants several needs `if __name__ == "__main__":`. Until the file is complete, the work lies in a hidden folder
+    uses several needs `if __name__ == "__main__":`. Until the file is complete, the work lies in a hidden folder
     beside it, and the same call goes on there.
     Raises ExchangeError when the file exists, h5py is missing, or no episode has a frame; BagError and
     MismatchError on a damaged or unfit episode; OSError when the disk is full.

@@ -64,7 +64,7 @@ def import_lerobot(
     their numbers in the data set, None: all. Without `demonstrations`, a feature `intervention` says which frames
     a person commanded: only these become labels; with it, or without that feature, all commands are labels.
     `lossless`: keep the frames of videos to the last bit, as png or zstandard, not as jpegs. `jobs`: processes at a
-    time, 0: one per core where that is worth it; a script that wants several needs `if __name__ == "__main__":`.
+    time, 0: one per core where that is worth it; a script that uses several needs `if __name__ == "__main__":`.
     `shard`: import only this part of them, into a root of its own, which `merge_imports` puts together.
     An import that was interrupted goes on where it stopped.
     Raises ExchangeError naming file, key and value that can't be used, ContractError, OSError.

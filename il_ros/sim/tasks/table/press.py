@@ -1,4 +1,4 @@
-"""`press`: press a pad with a force, which only a force sensor tells: how high and how stiff the pad is varies."""
+"""`press`: press a pad with a force, which only a force sensor measures: height and stiffness of the pad vary."""
 
 from __future__ import annotations
 
