@@ -104,8 +104,8 @@ def learn_cells(
     ).tolist()
     if rows * columns > MOST_CELLS:
         raise ValueError(
-            f"cells of {settings.cell:g} make a map of {rows} x {columns}; at most {MOST_CELLS} cells are possible: set "
-            "a larger cell"
+            f"cells of {settings.cell:g} make a map of {rows} x {columns}; at most {MOST_CELLS} cells are possible: "
+            "set a larger cell"
         )
     cells = [each - low for each in cells]
     moves = EIGHT_MOVES if training.diagonal else FOUR_MOVES
