@@ -7,7 +7,6 @@ is left out.
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,15 +73,10 @@ class CorridorMap:
         Where the path touches cells in which the robot does not fit, the nearest cells in which it does are taken.
         Raises ValueError when it does not reach the end zone.
         """
-        states = [self.grid.state(self.start)]
-        for place_m in path_m:
-            target = self._nearest(place_m)
-            while states[-1] != target and states[-1] not in self.grid.ends:
-                states.append(self._towards(states[-1], target))
+        states = self.grid.walk(self.grid.state(self.start), map(self._nearest, path_m))
         if states[-1] not in self.grid.ends:
             raise ValueError(f"the path ends at {path_m[-1].round(2).tolist()} m, outside of the end zone")
-        moves = [self.grid.move(before, after) for before, after in pairwise(states)]
-        return np.array(states), np.array(moves)
+        return np.array(states), np.array(self.grid.moves_of(states))
 
     def path_m(self, policy: Vector) -> Vector:
         """Return the centres (N, 2) of the cells of the most likely moves of a policy (T, S, A), from the start."""
@@ -99,16 +93,6 @@ class CorridorMap:
         if 0 <= row < height and 0 <= column < width and self.grid.free[row, column]:
             return int(self.grid.number[row, column])
         return int(np.hypot(*(self.grid.cells - (row, column)).T).argmin())
-
-    def _towards(self, state: int, target: int) -> int:
-        """Return the neighbour that is nearest to the target; raises ValueError when none is nearer."""
-        wanted, after = self.grid.cells[target], self.grid.targets[state]
-        distances = np.hypot(*(self.grid.cells[after] - wanted).T)
-        if distances.min() >= math.hypot(*(self.grid.cells[state] - wanted)):
-            raise ValueError(
-                f"the path leaves the free cells near {self.centre_m(state).round(2).tolist()} m"
-            )
-        return int(after[distances.argmin()])
 
     def _features(self) -> Vector:
         lengths_m = np.hypot(*np.array(self.grid.moves).T) * self.cell_m  # (A,)

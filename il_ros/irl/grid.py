@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
 from il_ros.core.specs import Vector
+from il_ros.core.tables import counted
 from il_ros.irl.mdp import TabularMdp
 
 Cell = tuple[int, int]
@@ -35,7 +38,7 @@ class Grid:
     ) -> None:
         if free.ndim != 2 or not free.any():
             raise ValueError(
-                f"free has shape {free.shape}, and {int(free.sum())} cells are True; it must be a map (H, W)"
+                f"free has shape {free.shape}, True in {counted(int(free.sum()), 'cell')}; it must be a map (H, W)"
             )
         if not 0 <= slip <= 1:
             raise ValueError(f"slip is {slip:g}; it must be within 0..1")
@@ -89,6 +92,32 @@ class Grid:
             cells = (tuple(self.cells[number].tolist()) for number in (state, after))
             raise ValueError("no move leads from cell {} to {}".format(*cells))
         return int(found[0])
+
+    def walk(self, start: int, places: Iterable[int]) -> list[int]:
+        """Return the states (N + 1,) of a way from `start` through other states, move by move, until an end.
+
+        A place that is where the way is already takes no move. Raises ValueError when no move leads nearer to a place.
+        """
+        states = [start]
+        for target in places:
+            while states[-1] != target and states[-1] not in self.ends:
+                states.append(self._towards(states[-1], target))
+        return states
+
+    def moves_of(self, states: Sequence[int]) -> list[int]:
+        """Return the moves (N,) between successive states (N + 1,); raises ValueError as `move`."""
+        return [self.move(before, after) for before, after in pairwise(states)]
+
+    def _towards(self, state: int, target: int) -> int:
+        """Return the neighbour that is nearest to the target; raises ValueError when none is nearer."""
+        wanted, after = self.cells[target], self.targets[state]
+        distances = np.hypot(*(self.cells[after] - wanted).T)
+        if distances.min() >= math.hypot(*(self.cells[state] - wanted)):
+            cells = (tuple(self.cells[number].tolist()) for number in (state, target))
+            raise ValueError(
+                "the way leaves the free cells: no move from cell {} leads nearer to {}".format(*cells)
+            )
+        return int(after[distances.argmin()])
 
     def _targets(self) -> NDArray[np.int64]:
         height, width = self.free.shape

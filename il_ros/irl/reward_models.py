@@ -14,6 +14,7 @@ from il_ros.core.specs import Vector
 from il_ros.irl.corridor_map import CLEARANCES_M
 from il_ros.irl.grid import Grid
 from il_ros.irl.maximum_entropy import Fit
+from il_ros.irl.rewards import TableReward
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.rewards.cells import CellReward, CellSettings
@@ -122,5 +123,7 @@ def _sizes(form: ActionForm) -> Vector:
 def _metrics(episodes: Sequence[str], found: Fit | None) -> dict[str, Any]:
     metrics: dict[str, Any] = {"data": {"train": list(episodes), "validation": []}}
     if found is not None:
-        metrics |= {"parameters": found.parameters.tolist(), "feature_error": found.feature_error}
+        metrics["feature_error"] = found.feature_error
+        if not isinstance(found.form, TableReward):  # these are the table itself
+            metrics["parameters"] = found.parameters.tolist()
     return metrics

@@ -1,4 +1,4 @@
-"""Rewards as functions of features: linear, or a small network. Parameters are one flat vector.
+"""Rewards as functions of features: linear, one number a state, or a small network. Parameters are one flat vector.
 
 Features are (S, A, F): F numbers for each action in each state.
 """
@@ -44,6 +44,32 @@ class LinearReward:
     def gradient(self, parameters: Vector, features: Vector, weights: Vector) -> Vector:
         """Return the weighted sum of the features (F,)."""
         found: Vector = np.einsum("saf,sa->f", features, weights)
+        return found
+
+
+class TableReward:
+    """A number for each of S `states`, times the first feature of a move; with it the objective is convex.
+
+    The same as a linear reward of S features, one for each state, which it need not hold.
+    """
+
+    def __init__(self, states: int) -> None:
+        self._states = states
+
+    def initial(self, features: int) -> Vector:
+        """Return zeros (S,); raises ValueError unless moves have one feature."""
+        if features != 1:
+            raise ValueError(f"there are {features} features of a move; a reward of states takes one")
+        return np.zeros(self._states)
+
+    def reward(self, parameters: Vector, features: Vector) -> Vector:
+        """Return the reward (S, A)."""
+        found: Vector = parameters[:, None] * features[..., 0]
+        return found
+
+    def gradient(self, parameters: Vector, features: Vector, weights: Vector) -> Vector:
+        """Return the weighted sum of each state's features (S,)."""
+        found: Vector = (features[..., 0] * weights).sum(axis=1)
         return found
 
 

@@ -335,6 +335,11 @@ class PolicyModel(Model):
         """The number of ways to do the task that it keeps apart, each of which `Batch.way` can ask for."""
         return 1
 
+    @property
+    def departure(self) -> float | None:
+        """How far, in the mean, its normalised actions can be from those of a clone that is part of it; None: any."""
+        return None
+
     def sample(self, batch: Batch, rng: torch.Generator, previous: Tensor | None = None) -> Actions:
         """Return the chunks (B, H, A) to execute, normalised; it may run the network several times.
 

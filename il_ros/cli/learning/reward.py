@@ -1,4 +1,4 @@
-"""`il-ros reward`: train success and progress models from verdicts, and let a reward model rate recorded episodes."""
+"""`il-ros reward`: train reward models from episodes, and let a reward model rate recorded episodes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from il_ros.cli.learning import reward_train
+from il_ros.cli.learning.reward_train import judged, judges, tell_left_out
 from il_ros.core import atomic
-from il_ros.core.tables import counted, grouped, percent, say, seconds, table, worded
+from il_ros.core.tables import counted, say, seconds, table, worded
 
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.arrays.episode import EpisodeArrays
     from il_ros.rewards.checkpoint import LoadedReward
-    from il_ros.rewards.frames import FrameSettings
-    from il_ros.training.loop import EpochMetrics
-    from il_ros.training.recipe import Training
     from il_ros.training.rewards.plots import Chart
     from il_ros.training.rewards.rating import Rated
 
@@ -26,14 +25,13 @@ _EXAMPLES = """\
 examples:
   il-ros reward train episodes --out reward/v1        a success model from the verdicts of episodes
   il-ros reward train episodes --family progress --out reward/v2     how much of the task is done, 0 to 1
+  il-ros reward train episodes --family cells --set inputs=[pose] --set cell=0.1      of a map, by maximum-entropy IRL
   il-ros train episodes --recipe gail --out checkpoint/v1       GAIL and AIRL are learnt beside a policy
   il-ros reward rank episodes --reward reward/v1      episodes by their return, with the verdict beside it
   il-ros reward rank episodes --worst --first 5 --folders | xargs il-ros episodes discard      leave the worst out
   il-ros reward mark episodes --reward reward/v1      its verdict for unmarked episodes, where it is sure
   il-ros reward plot 12 --reward checkpoint/v1        the reward along an episode, under its pictures
 """
-SUCCESS, FAMILIES = "success", ("success", "progress")
-"""The families that are learnt from episodes alone (`il_ros.training.rewards.run`)."""
 STILLS = 7
 
 
@@ -42,35 +40,14 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "reward",
         help="train reward models, and rate episodes with them",
-        description="Train a success or progress model from verdicts, and rate recorded episodes with any reward "
-        "model. Those of GAIL and AIRL are learnt beside a policy, by `il-ros train`. See docs/rewards.md.",
+        description="Train a success or progress model from verdicts, or a reward of a map by maximum-entropy IRL, and "
+        "rate recorded episodes with any reward model. Those of GAIL and AIRL are learnt beside a policy, by `il-ros "
+        "train`. See docs/rewards.md.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    verb = verbs.add_parser(
-        "train",
-        help="learn what success looks like from episodes with verdicts",
-        description="Learn to see the success of a task from the verdicts of recorded episodes (success, failure).",
-    )
-    verb.add_argument("data", type=Path, metavar="EPISODES", help="folder of the recorded episodes")
-    verb.add_argument("-o", "--out", type=Path, default=Path("reward"), help="folder (default: ./reward)")
-    verb.add_argument("--family", default="success", help=f"of the model: {', '.join(FAMILIES)}")
-    verb.add_argument(
-        "--contract", default="", help="file, or name in config/contracts (default: the recorded one)"
-    )
-    verb.add_argument(
-        "--task", action="append", default=[], help="only episodes of this task; may be repeated"
-    )
-    verb.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a setting, such as inputs=[overhead], hold_s=0.2, epochs=30, seed=1; may be repeated",
-    )
-    verb.add_argument("--overwrite", action="store_true", help="replace the reward model in --out")
-    verb.set_defaults(act=_train)
+    reward_train.add_verb(verbs)
     verb = verbs.add_parser("rank", help="list episodes by their return under a reward model")
     verb.add_argument(
         "data",
@@ -138,80 +115,6 @@ def _add_reward(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _train(args: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
-    from il_ros.episodes.arrays.dataset import Dataset
-    from il_ros.episodes.catalogue import Selection
-    from il_ros.policies.checkpoint import CONFIG
-    from il_ros.policies.versions import named_by
-    from il_ros.records.labelling import SENT
-    from il_ros.training.rewards.run import train
-    from il_ros.training.trainer.opening import contract_of
-
-    if args.family not in FAMILIES:
-        raise ValueError(
-            f"--family {args.family}: is not learnt from episodes alone; there is: {', '.join(FAMILIES)}. GAIL and "
-            f"AIRL are learnt beside a policy:  il-ros train {args.data} --recipe gail"
-        )
-    if (args.out / CONFIG).exists() and not args.overwrite:
-        raise ValueError(
-            f"{args.out} already holds a model: --overwrite replaces it, another --out keeps both"
-        )
-    settings, training = _settings(args.family, args.set)
-    contract = contract_of(args.contract, args.data)
-    dataset = Dataset.open(
-        args.data,
-        contract,
-        Selection(tasks=tuple(args.task), by_model=False),  # a model would learn its own errors
-        validation=training.validation,
-        validation_most=10,
-        seed=training.seed,
-        rule=SENT,
-        history=settings.history(contract),
-        progress=lambda entries: tqdm(entries, "reading", unit="episode", leave=False, disable=None),
-    )
-    say(dataset.summary.lines()[0])
-    _tell_left_out(dataset)
-    epochs = settings.members * training.epochs
-    with tqdm(total=epochs, desc="training", unit="epoch", disable=None) as bar:
-
-        def on_epoch(metrics: EpochMetrics) -> None:
-            bar.set_postfix_str(f"loss {metrics.train_loss:.4f}", refresh=False)
-            bar.update()
-
-        done = train(dataset, settings, training, args.out, version=named_by(args.out), on_epoch=on_epoch)
-    rows = [
-        ("reward", done.reward.version),
-        ("loss", f"{done.curves[-1].train_loss:.4f}"),
-        ("folder", str(args.out)),
-    ]
-    marked = [rated for rated in done.held_out if rated.episode.outcome != "unmarked"]
-    if marked and _judges(done.reward):
-        rows.append(("held out", _judged(marked)))
-    say(table(("result", ""), rows))
-    say(f"next: il-ros reward rank {args.data} --reward {args.out}")
-    return 0
-
-
-def _settings(family: str, changes: list[str]) -> tuple[FrameSettings, Training]:
-    """Return the settings of model and training with `key=value` changes; raises SettingsError."""
-    from il_ros.core import settings
-    from il_ros.training.recipe import Training, changed_values
-    from il_ros.training.rewards.run import FAMILIES as KINDS
-    from il_ros.training.rewards.run import TRAINING
-
-    values: dict[str, Any] = {
-        "reward": settings.plain(KINDS[family]()),
-        "training": settings.plain(TRAINING),
-    }
-    values = changed_values(values, changes)
-    return (
-        settings.build(KINDS[family], values["reward"], "--set"),
-        settings.build(Training, values["training"], "--set"),
-    )
-
-
 def _rated(args: argparse.Namespace, reward: LoadedReward) -> Iterator[Rated]:
     from tqdm import tqdm
 
@@ -219,14 +122,9 @@ def _rated(args: argparse.Namespace, reward: LoadedReward) -> Iterator[Rated]:
 
     dataset = _opened(args.data, reward)
     if not getattr(args, "folders", False):
-        _tell_left_out(dataset)
+        tell_left_out(dataset)
     for episode in tqdm(dataset.train, "rating", unit="episode", leave=False, disable=None):
         yield rate(reward, episode)
-
-
-def _tell_left_out(dataset: Dataset) -> None:
-    for line in grouped(dataset.summary.left_out):
-        say(f"  left out {line}")
 
 
 def _opened(root: Path, reward: LoadedReward, names: tuple[str, ...] = ()) -> Dataset:
@@ -273,8 +171,8 @@ def _rank(args: argparse.Namespace) -> int:
     header = ("episode", "verdict", "return", "mean", "success seen s", "s")
     say(table(header, rows, right=header[2:]))
     say(f"\nreward {reward.version} ({reward.family}), {counted(len(found), 'episode')}")
-    if _judges(reward) and (marked := [each for each in found if each.episode.outcome != "unmarked"]):
-        say(f"verdicts met: {_judged(marked)}")
+    if judges(reward) and (marked := [each for each in found if each.episode.outcome != "unmarked"]):
+        say(f"verdicts met: {judged(marked)}")
     return 0
 
 
@@ -300,17 +198,6 @@ def _mark(args: argparse.Namespace) -> int:
     )
     say(f"next: il-ros train {args.data} --outcome success")
     return 0
-
-
-def _judges(reward: LoadedReward) -> bool:
-    return reward.family == SUCCESS
-
-
-def _judged(marked: list[Rated]) -> str:
-    from il_ros.records.outcomes import SUCCESS
-
-    right = sum((rated.fired_s is not None) == (rated.episode.outcome == SUCCESS) for rated in marked)
-    return f"{right} of {len(marked)} verdicts ({percent(right / len(marked))})"
 
 
 def _plot(args: argparse.Namespace) -> int:

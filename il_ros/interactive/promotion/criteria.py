@@ -8,13 +8,16 @@ interventions decide about the others (`rollback`).
 Errors and differences are mean absolute values over the first action of a chunk, in normalised actions:
 demonstrated actions lie within about -1..1. They are not squared, because a gripper that closes one tick early
 would dominate. Both policies are measured with the driving policy's normaliser.
+
+A policy that learnt from a reward is to do something else than what was shown. How far it may be from that is what its
+family declares, such as the size of a residual; without such a bound it is the disagreement that is allowed in shadow.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +56,10 @@ class PromotionLimits:
         for name, value in vars(self).items():
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be a finite number of at least 0, not {value}")
+
+    def of_reward(self, departure: float | None) -> PromotionLimits:
+        """Return the limits of a policy that learnt from a reward; see `PolicyModel.departure`."""
+        return replace(self, slack=self.slack + (self.disagreement if departure is None else departure))
 
 
 def frames(episodes: Sequence[EpisodeArrays], most: int, history: int = 1) -> Iterator[tuple[Seen, Vector]]:

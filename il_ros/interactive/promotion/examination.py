@@ -140,6 +140,10 @@ def _measure(
     clock: _Laps,
 ) -> str:
     warm_up(candidate)
+    limits = plan.limits
+    if candidate.metrics.get("reward"):
+        limits = limits.of_reward(candidate.network.departure)
+        checks["slack"] = limits.slack
     apart = (candidate if driving is None else driving).difference
     timed = _Timed(candidate)
     seen: list[Seen] = []
@@ -154,7 +158,7 @@ def _measure(
         before = None if driving is None else criteria.replay_error(_yielding(driving), replay, apart)
         checks[kind] |= {"error": error, "driving_error": before}
         clock.lap(f"{kind}_s")
-        if refused := judge(error, before, plan.limits):
+        if refused := judge(error, before, limits):
             return refused
         seen += [window for window, _ in replay]
     seen = seen or [[zero_observation(candidate.contract)]]

@@ -56,6 +56,11 @@ class GuidedNetwork(PolicyModel):
             sizes = (state + settings.horizon * spec.action_size, width, width, 1)
             self.critics = SeededMlp(2, sizes, layer_norm=True)
 
+    @property
+    def departure(self) -> float | None:
+        """The mean of what a residual may add to each number; None of a choice. See `PolicyModel`."""
+        return float(self.reach.mean()) if self._way == RESIDUAL else None
+
     def loss(self, batch: Batch, rng: torch.Generator) -> Loss:
         """Return the losses of both parts: the clone's, and that of what the actor is to add, or of the actor alone."""
         cloned = self.clone.loss(batch, rng)

@@ -8,6 +8,7 @@ import made_episodes as recordings
 import made_versions as made
 import numpy as np
 import pytest
+import torch
 
 from il_ros.core import files
 from il_ros.episodes import layout
@@ -16,10 +17,13 @@ from il_ros.episodes.catalogue import look
 from il_ros.interactive.promotion import replays
 from il_ros.interactive.promotion.criteria import PromotionLimits
 from il_ros.interactive.promotion.examination import ExaminationPlan, ShadowBuffer, examine, load_requested
-from il_ros.policies import checkpoint
+from il_ros.policies import checkpoint, lineage
+from il_ros.policies.families.guided import Guided
 from il_ros.policies.families.registry import family, make_network
+from il_ros.policies.lineage import Lineage
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
 from il_ros.policies.runner import LoadedPolicy
+from il_ros.policies.versions import CHECKPOINT
 
 
 @pytest.fixture
@@ -90,6 +94,58 @@ def test_a_candidate_must_not_have_forgotten_the_known_episodes(tmp_path, root):
     )
     as_good = candidate(tmp_path, 3, (0.25, -0.4), held_out=(), learnt=learnt)
     assert examine(as_good, None, driving, plan, ShadowBuffer()).refused == ""
+
+
+def from_reward(folder, number, network, settings, name):
+    """Write version `number`, which learnt episode_000001 from its verdict."""
+    metrics = {"data": {"train": ["episode_000001"], "validation": []}, "reward": "task"}
+    run, two = folder / f"v{number}", Affine(np.zeros(2), np.ones(2))
+    policy = LoadedPolicy(made.CONTRACT, name, settings, network, Normaliser(two, two), run.name, metrics)
+    checkpoint.save(run / CHECKPOINT, policy)
+    lineage.write(run, Lineage(run.name, "v1", metrics["data"]))
+    return run
+
+
+def residual(added, reach):
+    """Return the settings and the network of RIGHT with a residual: the share `added` (2,) of `reach` (2,)."""
+    settings = Guided(hidden=(4,))
+    two = Affine(np.zeros(2), np.ones(2))
+    network = make_network("guided", settings, made.CONTRACT, Normaliser(two, two))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        for part, answer in ((network.clone, made.RIGHT), (network.actor, added)):
+            part.perceptron.linear_layers()[-1].bias[0, ..., :2] = torch.atanh(torch.tensor(answer))
+        network.reach.copy_(torch.tensor(reach))
+    return network, settings
+
+
+def test_a_residual_may_differ_from_what_was_shown_by_what_it_declares(tmp_path, root):
+    """RIGHT and nine tenths of a reach of (0.2, 0.4) differ by 0.27 in the mean; the reach's mean is 0.3."""
+    plan = ExaminationPlan(PromotionLimits(slack=0.02, latency=1e6), root)
+    driving = checkpoint.load(candidate(tmp_path, 1, held_out=()))
+    run = from_reward(tmp_path / "policies", 2, *residual((0.9, -0.9), (0.2, 0.4)), "guided")
+    verdict = examine(run, None, driving, plan, ShadowBuffer())
+    assert verdict.checks["new"]["error"] == pytest.approx(0.27, abs=1e-5)
+    assert verdict.checks["slack"] == pytest.approx(0.02 + 0.3, abs=1e-6)
+    assert verdict.refused == ""
+    broken, settings = residual((0.9, -0.9), (0.2, 0.4))
+    with torch.no_grad():  # its clone says the opposite: (-0.25, 0.5) and the residual are far from RIGHT
+        broken.clone.perceptron.linear_layers()[-1].bias *= -1
+    run = from_reward(tmp_path / "policies", 3, broken, settings, "guided")
+    assert "new episodes that it was trained on" in examine(run, None, driving, plan, ShadowBuffer()).refused
+
+
+def test_a_policy_from_a_reward_without_a_declared_size_may_differ_as_much_as_in_shadow(tmp_path, root):
+    """RIGHT is (0.25, -0.5): (0.25, 0.1) is 0.3 from it."""
+    driving = checkpoint.load(candidate(tmp_path, 1, held_out=()))
+    other = made.constant_policy(made.CONTRACT, (0.25, 0.1), "v2")
+    run = from_reward(tmp_path / "policies", 2, other.network, other.settings, "bc")
+    for disagreement, refused in ((0.29, ""), (0.27, "the limit is 0.2900")):
+        limits = PromotionLimits(slack=0.02, latency=1e6, disagreement=disagreement)
+        verdict = examine(run, None, driving, ExaminationPlan(limits, root), ShadowBuffer())
+        assert refused in verdict.refused
+        assert bool(verdict.refused) == bool(refused)
 
 
 def test_at_most_twenty_known_episodes_are_replayed_evenly_spread(tmp_path):
