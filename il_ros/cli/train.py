@@ -33,7 +33,7 @@ examples:
   il-ros train episodes --out checkpoint/v1           the folder that deploy and dagger use
   il-ros train episodes --out trained --set epochs=50 --set policy.hidden=[64,64]
   il-ros train episodes --out trained --resume        after Ctrl-C
-  torchrun --nproc-per-node 2 -m il_ros train episodes      on two GPUs (docs/policies.md)
+  torchrun --nproc-per-node 2 -m il_ros train episodes      on two GPUs (docs/training.md)
   il-ros train episodes --recipe gail                 with own steps in the environment that was shown (docs/rewards.md)
 """
 
@@ -300,6 +300,7 @@ def _train(
     stopped: Callable[[], bool],
     processes: Processes,
 ) -> Outcome:
+    from il_ros.episodes.jobs import cores
     from il_ros.policies.versions import named_by
     from il_ros.training.run import train
 
@@ -317,4 +318,5 @@ def _train(
         on_warning=reporter.warning,
         on_epoch=on_epoch,
         processes=processes,
+        jobs=cores(),
     )

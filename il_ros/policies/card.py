@@ -80,8 +80,22 @@ def _measured(metrics: Mapping[str, Any]) -> Iterator[str]:
         return
     yield from ("", "## Measured", "")
     yield from (f"- {word}: {value:.6g}" for word, value in found)
+    yield from _tested(metrics.get("tests") or {})
     yield ""
     yield "A loss is no success rate: `il-ros evaluate` measures that in simulation, trials measure it on the robot."
+
+
+def _tested(tests: Mapping[str, Any]) -> Iterator[str]:
+    """Say what tests in the simulator found during the training."""
+    if tests.get("mean_return") is None:
+        return
+    starts, success = tests["starts"], tests["success"]
+    if success is None:
+        found = f"return in the simulator: {tests['mean_return']:.4g}, mean of {counted(starts, 'episode')}"
+    else:
+        found = f"success in the simulator: {round(success * starts)} of {counted(starts, 'episode')}"
+    best = f"; chosen as the best of {counted(tests['times'], 'test')}, so it is likely to do less well from others"
+    yield f"- {found}{best if tests['chosen'] else ''}"
 
 
 def _limits(policy: LoadedPolicy) -> Iterator[str]:

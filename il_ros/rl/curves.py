@@ -11,7 +11,7 @@ import numpy as np
 
 from il_ros.core import atomic
 from il_ros.core.plot_style import POLICY, QUIET, STYLE, save
-from il_ros.training.curves import PICTURE, TABLE
+from il_ros.training.metrics.curves import PICTURE, TABLE
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from typing import Protocol
@@ -13,13 +12,10 @@ from il_ros.envs.task_env import TaskEnv
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rl.judge import judge_of
-from il_ros.rl.parallel import ParallelEvaluation
 from il_ros.rl.world import ContractEnvironment, Person, Scales, World
 from il_ros.sim.tasks.task import Task, is_judged
-from il_ros.training.evaluate import Evaluation, evaluate
-
-WORTH_S = 5.0
-"""CPU time of an evaluation from which on it is worth starting processes, which import for seconds."""
+from il_ros.training.evaluate import Evaluation
+from il_ros.training.simulator.parallel import SuccessiveEvaluations
 
 
 class OwnEnvironments(Protocol):
@@ -63,8 +59,8 @@ class Environments:
     """Environments in this process: one for the own steps of each seed, and a task for evaluations.
 
     `make()`: returns a new task of that name. `person(task)`: returns who corrects the learner that acts in this task;
-    None: nobody does. `jobs`: the processes on which evaluations run that take more than WORTH_S; the name is then one
-    that `il_ros.envs.tasks` knows. Raises ValueError when the contract does not fit the task.
+    None: nobody does. `jobs`: the processes on which long evaluations run (`SuccessiveEvaluations`).
+    Raises ValueError when the contract does not fit the task.
     """
 
     over_topics = False
@@ -79,13 +75,13 @@ class Environments:
         jobs: int = 1,
     ) -> None:
         self.name = name
-        self._jobs, self._spent_s = jobs, 0.0
-        self._parallel: ParallelEvaluation | None = None
         with ExitStack() as stack:
             tasks = [stack.enter_context(closing(make())) for _ in range(seeds + 1)]
             self.test = tasks.pop()
             self.own = [TaskEnv(task, contract) for task in tasks]
             self._persons = [None if person is None else person(task) for task in tasks]
+            self._evaluations = SuccessiveEvaluations(name, self.test, jobs)
+            stack.callback(self._evaluations.close)
             self._opened = stack.pop_all()
 
     @property
@@ -108,17 +104,8 @@ class Environments:
         return worlds_in(self.own, self._persons, self.name, scales, reward, ends=ends)
 
     def evaluated(self, policy: LoadedPolicy, starts: Iterable[int]) -> Evaluation:
-        """See `OwnEnvironments`; the first evaluation, in this process, measures whether others are worth it."""
-        chosen = tuple(starts)
-        if self._jobs > 1 and self._spent_s > WORTH_S:
-            if self._parallel is None:
-                self._parallel = ParallelEvaluation(self.name, min(self._jobs, len(chosen)))
-                self._opened.callback(self._parallel.close)
-            return self._parallel.evaluated(policy, chosen)
-        began_s = time.process_time()
-        found = evaluate(policy, policy.contract, self.test, chosen, version=policy.version)
-        self._spent_s = time.process_time() - began_s
-        return found
+        """See `OwnEnvironments`."""
+        return self._evaluations.evaluated(policy, tuple(starts))
 
     def close(self) -> None:
         """Close all tasks."""

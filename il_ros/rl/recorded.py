@@ -40,8 +40,9 @@ from il_ros.rl.recipe import ImitationRecipe
 from il_ros.rl.reward_source import TASK, Earned
 from il_ros.rl.world import Scales
 from il_ros.training import outputs, saved
+from il_ros.training.device import torch_settings
 from il_ros.training.loop import TrainingError
-from il_ros.training.run import package_version, torch_settings
+from il_ros.training.run import package_version
 
 
 @dataclass(frozen=True)

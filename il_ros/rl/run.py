@@ -38,8 +38,9 @@ from il_ros.rl.reward_source import MODEL, TASK
 from il_ros.rl.selection import BestScored, BetterThanClone, PolicySelection
 from il_ros.rl.world import BrokenEnvironmentError, Scales
 from il_ros.training import outputs, saved
+from il_ros.training.device import torch_settings
 from il_ros.training.loop import TrainingError
-from il_ros.training.run import SAVE_EVERY_S, package_version, torch_settings
+from il_ros.training.run import SAVE_EVERY_S, package_version
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,7 @@ from il_ros.rl.curves import SeedScore
 from il_ros.rl.gate import PROMOTED, ROLLED_BACK, Served, ServingGate
 from il_ros.rl.learner import ImitationLearner
 from il_ros.training.evaluate import Evaluation
-
-TEST_SEED = 3_000_000
-"""First seed of the evaluations during a training; those of `il-ros evaluate` are others."""
+from il_ros.training.simulator.policy_tests import starts_of
 
 Evaluate = Callable[[LoadedPolicy, Sequence[int]], Evaluation]
 """Runs an episode of a policy from each start (`OwnEnvironments.evaluated`)."""
@@ -149,11 +147,6 @@ class BetterThanClone:
         if tensors:
             self._gate = ServingGate(Served(self._clone, ()), self._seeds, self._level)
             self._gate.restore(tensors, [self._learner.policy(seed) for seed in range(self._seeds)])
-
-
-def starts_of(tests: int) -> range:
-    """Return the starts of all evaluations of a training."""
-    return range(TEST_SEED, TEST_SEED + tests)
 
 
 def score_of(

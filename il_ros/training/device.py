@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 AUTO = "auto"
 FLOAT32, BF16 = PRECISIONS = ("float32", "bf16")
@@ -46,6 +48,19 @@ def device_of(name: str, *, images: bool, place: tuple[int, int] = (0, 1)) -> tu
     if not images:
         return "cpu", ""
     return ("cpu", missing) if missing else ("cuda", "")
+
+
+@contextmanager
+def torch_settings(threads: int) -> Iterator[None]:
+    """Use `threads` torch threads inside the context."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _missing(name: str) -> str:

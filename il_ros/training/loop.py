@@ -23,11 +23,12 @@ from il_ros.policies.networks.together import PartialGenerator
 from il_ros.policies.protocol import Model
 from il_ros.training.augmentation.draws import augmented
 from il_ros.training.batches import Batches
+from il_ros.training.optimiser.accumulation import AccumulatedGradient
 from il_ros.training.optimiser.adam import AdamW
 from il_ros.training.optimiser.flat import FlatParameters
 from il_ros.training.optimiser.gradients import Gradient, gradient_of
 from il_ros.training.processes import ALONE, Processes
-from il_ros.training.recipe import Training
+from il_ros.training.recipe import BEST, SUCCESS, Training
 
 VALIDATION_BATCH = 1024
 
@@ -40,7 +41,9 @@ class TrainingError(RuntimeError):
 class EpochMetrics:
     """The metrics of one epoch. Losses are per step of normalised actions; NaN: not measured.
 
-    `parts`: the mean training loss of each of its named parts.
+    `seconds`: since training began, without the tests in the simulator. `best`: the weights were kept. `parts`: the
+    mean training loss of each of its named parts. `success`, `mean_return`: of the tests; success is NaN where the task
+    does not define it. `tests_s`: seconds of all tests so far.
     """
 
     epoch: int
@@ -51,6 +54,18 @@ class EpochMetrics:
     seconds: float
     best: bool
     parts: Mapping[str, float] = field(default_factory=dict)
+    success: float = math.nan
+    mean_return: float = math.nan
+    tests_s: float = 0.0
+
+    @property
+    def score(self) -> float:
+        """What tests count in a choice: success, or the mean return where it is not defined; NaN: not tested."""
+        return self.mean_return if math.isnan(self.success) else self.success
+
+
+Test = Callable[[Mapping[str, Tensor]], tuple[float, float]]
+"""Tries weights and buffers in the simulator; returns success (NaN: not defined) and mean return."""
 
 
 class TrainingLoop:
@@ -64,7 +79,7 @@ class TrainingLoop:
         self.network, self.training, self.processes = network, training, processes
         self.flat = FlatParameters(network, network.parameter_groups())
         self.optimiser = AdamW(self.flat, training.weight_decay)
-        self.rng = processes.generator(training.seed)
+        self.rng = processes.generator(training.seed, in_parts=training.accumulate > 1)
         self.curves: list[EpochMetrics] = []
         self.average = self.flat.values.clone() if training.ema else None
         self.best = self.flat.values.clone()
@@ -93,37 +108,64 @@ class TrainingLoop:
         return seconds / self.training.seconds if self.training.seconds else 0.0
 
     def epochs(
-        self, train: Batches, validation: Batches | None, clock: Callable[[], float]
+        self,
+        train: Batches,
+        validation: Batches | None,
+        clock: Callable[[], float],
+        test: Test | None = None,
     ) -> Iterator[EpochMetrics]:
         """Train until `finished`, yielding the metrics of each epoch; `clock` returns seconds.
 
-        An epoch ends early, after at least one step, when the time limit is reached.
-        Raises TrainingError if the loss is not finite, or the batches are too small for the number of processes.
+        `test`: how weights do in the simulator, asked every `test_every` epochs and at the end; the time that it takes
+        counts nowhere. An epoch ends early, after at least one step, when the time limit is reached.
+        Raises TrainingError if the loss is not finite, or the batches are too small for the number of their parts,
+        ValueError when the recipe asks for tests and there is no `test`.
         """
-        least, processes = min(train.sizes(self.training.batch_size)), self.processes
-        if least < processes.part.of:
-            raise TrainingError(
-                f"{processes.part.of} processes cannot share a batch of {counted(least, 'frame')}: start fewer, or set "
-                "a larger batch_size"
+        processes = self.processes
+        if self.training.test_every and test is None:
+            raise ValueError(
+                "test_every: nothing tests this model in a simulator; set it to 0, and keep to last"
             )
-        training = self.training
-        if training.compile and not processes.alone:
-            raise ValueError("compile: is for a training by one process; set compile to false")
-        gradient = gradient_of(
-            self.network, self.flat, train.example(), training.precision, compiled=training.compile
-        )
+        gradient = self._gradient_for(train)
         for values in (self.flat.values, *self.flat.buffers().values()):
             processes.take_over_(values)
-        before_s = self.curves[-1].seconds if self.curves else 0.0
-        started_s = clock()
+        before_s, tested_s = (self.curves[-1].seconds, self.curves[-1].tests_s) if self.curves else (0.0, 0.0)
+        started_s, tests_s = clock(), 0.0
+
+        def elapsed_s() -> float:
+            return processes.of_first(before_s + clock() - started_s - tests_s)
+
         while not self.finished:
             seed = self.training.seed + 1_000_003 * len(self.curves) + 7_919 * processes.part.rank
             with _seeded(seed, self.flat.values.device):
-                metrics = self._epoch(
-                    gradient, train, validation, lambda: processes.of_first(before_s + clock() - started_s)
-                )
-            self._record(metrics, validation is not None)
+                metrics = self._epoch(gradient, train, validation, elapsed_s)
+            self.curves.append(replace(metrics, tests_s=tested_s + tests_s))
+            if test is not None and (metrics.epoch % self.training.test_every == 0 or self.finished):
+                begun_s = clock()
+                metrics = self._tested(metrics, test)
+                tests_s += clock() - begun_s
+                self.curves[-1] = replace(metrics, tests_s=tested_s + tests_s)
+            self._choose(validated=validation is not None)
             yield self.curves[-1]
+
+    def _gradient_for(self, train: Batches) -> Gradient:
+        """Return how gradients are computed; raises as `epochs`."""
+        training, processes = self.training, self.processes
+        least, parts = min(train.sizes(training.batch_size)), processes.part.of * training.accumulate
+        if least < parts:
+            who, remedy = f"{processes.part.of} processes", "start fewer"
+            if training.accumulate > 1:
+                who, remedy = f"accumulate: {parts} parts", "set it lower"
+            raise TrainingError(
+                f"{who} cannot share a batch of {counted(least, 'frame')}: {remedy}, or set a larger batch_size"
+            )
+        if training.compile and not processes.alone:
+            raise ValueError("compile: is for a training by one process; set compile to false")
+        if training.accumulate > 1:
+            return AccumulatedGradient(self.network, self.flat, training.accumulate, training.precision)
+        return gradient_of(
+            self.network, self.flat, train.example(), training.precision, compiled=training.compile
+        )
 
     def _epoch(
         self, gradient: Gradient, train: Batches, validation: Batches | None, elapsed_s: Callable[[], float]
@@ -175,7 +217,12 @@ class TrainingLoop:
                 f"the loss became {train_loss} in epoch {epoch}: lower learning_rate "
                 f"({training.learning_rate:g}) or set gradient_clip"
             )
-        due = epoch % training.validate_every == 0 or epoch == training.epochs or spent >= 1
+        due = (
+            epoch % training.validate_every == 0
+            or (training.test_every and epoch % training.test_every == 0)  # to choose among equals
+            or epoch == training.epochs
+            or spent >= 1
+        )
         validation_loss = math.nan
         if validation is not None and due:
             validation_loss = processes.of_first(self._validated(validation) if processes.first else math.nan)
@@ -193,19 +240,36 @@ class TrainingLoop:
         finally:
             self.flat.values.copy_(own)
 
-    def _record(self, metrics: EpochMetrics, validated: bool) -> None:
-        """Append the metrics to the curves; keep the weights if they are the best, or if `keep` is 'last'."""
-        if validated and self.training.keep == "best":
-            known = [old.validation_loss for old in self.curves if not math.isnan(old.validation_loss)]
-            best = not math.isnan(metrics.validation_loss) and metrics.validation_loss < min(
-                known, default=math.inf
-            )
-        else:
-            best = True
+    def _tested(self, metrics: EpochMetrics, test: Test) -> EpochMetrics:
+        """Return the metrics with how the weights that would be kept do in the simulator."""
+        success, mean_return = math.nan, math.nan
+        if self.processes.first:
+            values = self.flat.values if self.average is None else self.average
+            success, mean_return = test(self.flat.state_dict(values.clone(), _copied(self.flat.buffers())))
+        success, mean_return = map(self.processes.of_first, (success, mean_return))
+        return replace(metrics, success=success, mean_return=mean_return)
+
+    def _choose(self, *, validated: bool) -> None:
+        """Keep the weights of the newest epoch if they are the best ones; until any are measured, the newest."""
+
+        def value(metrics: EpochMetrics) -> tuple[float, ...] | None:
+            """Return what an epoch counts, more is better; None: it was not measured."""
+            loss = metrics.validation_loss
+            if self.training.keep == SUCCESS:
+                among_equals = -math.inf if math.isnan(loss) else -loss
+                return None if math.isnan(metrics.score) else (metrics.score, among_equals, metrics.epoch)
+            if self.training.keep == BEST and validated:
+                return None if math.isnan(loss) else (-loss,)
+            return (metrics.epoch,)
+
+        *before, metrics = self.curves
+        known = [each for each in map(value, before) if each is not None]
+        own = value(metrics)
+        best = not known if own is None else own > max(known, default=())
         if best:
             self.best.copy_(self.flat.values if self.average is None else self.average)
             self.best_buffers = _copied(self.flat.buffers())
-        self.curves.append(replace(metrics, best=best))
+        self.curves[-1] = replace(metrics, best=best)
 
     def best_weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights and buffers to keep, for `load_state_dict`."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from il_ros.core import atomic
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.versions import CHECKPOINT, next_version, taken
-from il_ros.training import curves, saved
+from il_ros.training import saved
+from il_ros.training.metrics import curves
 
 
 class OutputError(ValueError):

@@ -55,9 +55,9 @@ class Processes:
         """Whether this is the process that validates, prints and writes."""
         return self.part.rank == 0
 
-    def generator(self, seed: int) -> torch.Generator:
-        """Return a generator that is in the same state in all processes."""
-        rng = torch.Generator() if self.alone else PartialGenerator()
+    def generator(self, seed: int, *, in_parts: bool = False) -> torch.Generator:
+        """Return a generator that is in the same state in all processes; `in_parts`: batches are divided anyway."""
+        rng = torch.Generator() if self.alone and not in_parts else PartialGenerator()
         return rng.manual_seed(seed)
 
     def average_(self, values: Tensor) -> None:

@@ -25,7 +25,7 @@ from il_ros.training.weighting import Weighting
 AUTO = "auto"
 """Names no file, but the recipe that `il_ros.training.auto.rules` chooses by the episodes."""
 SCHEDULES = ("cosine", "constant")
-KEEPS = ("last", "best")
+LAST, BEST, SUCCESS = KEEPS = ("last", "best", "success")
 """'last' is the default: validation loss is a poor predictor of success (Mandlekar et al., "What Matters in
 Learning from Offline Human Demonstrations for Robot Manipulation", 2021), especially on one or two episodes;
 and weights that were selected on the held-out episodes cannot be tested on them for promotion.
@@ -46,6 +46,9 @@ ADDED: dict[str, Any] = {
     "validation_by": "episode",
     "precision": FLOAT32,
     "compile": False,
+    "accumulate": 1,
+    "test_every": 0,
+    "tests": None,
 }
 """Keys of `training` that earlier recipes lack, and the value that those worked by.
 
@@ -62,6 +65,7 @@ class Training:
     epochs: int = 200
     seconds: float = 0.0
     batch_size: int = 64
+    accumulate: int = 1
     learning_rate: float = 1e-3
     schedule: str = "cosine"
     warmup_steps: int = 0
@@ -80,8 +84,10 @@ class Training:
     validation_most: int = 3
     validation_by: str = "episode"
     validate_every: int = 1
+    test_every: int = 0
+    tests: int = 20
     patience: int = 0
-    keep: str = "last"
+    keep: str = LAST
     seed: int = 0
     threads: int = 1
     device: str = "auto"
@@ -96,7 +102,16 @@ class Training:
     pictures: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "validation_most", "validate_every", "threads", "still_every"):
+        for name in (
+            "epochs",
+            "batch_size",
+            "accumulate",
+            "validation_most",
+            "validate_every",
+            "tests",
+            "threads",
+            "still_every",
+        ):
             at_least(name, getattr(self, name), 1)
         for name in (
             "seconds",
@@ -108,6 +123,7 @@ class Training:
             "shift_px",
             "blur_px",
             "patience",
+            "test_every",
         ):
             at_least(name, getattr(self, name), 0)
         at_least("seed", self.seed, 0)
@@ -127,6 +143,17 @@ class Training:
         one_of("schedule", self.schedule, SCHEDULES)
         one_of("keep", self.keep, KEEPS)
         one_of("uncertainty", self.uncertainty, KINDS)
+        if self.keep == SUCCESS and not self.test_every:
+            raise ValueError(
+                "keep is 'success', but test_every is 0; set the number of epochs between tests in the simulator"
+            )
+        if self.accumulate > self.batch_size:
+            raise ValueError(
+                f"accumulate is {self.accumulate}; a batch of batch_size {self.batch_size} cannot be divided into more "
+                f"than {self.batch_size} parts"
+            )
+        if self.accumulate > 1 and self.compile:
+            raise ValueError("compile is for whole batches; set compile to false, or accumulate to 1")
         _ = self.weighting
 
     @property

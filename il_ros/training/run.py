@@ -9,8 +9,8 @@ OUT/checkpoint/             the policy, replaced atomically during training
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from il_ros.core import share
 from il_ros.core.contract import Contract
@@ -45,14 +46,16 @@ from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.policies.vocabulary import Vocabulary
-from il_ros.training import curves, outputs, saved, thinning
+from il_ros.training import outputs, saved, thinning
 from il_ros.training.augmentation.mirror import mirrored_too
 from il_ros.training.batches import Batches
-from il_ros.training.device import device_of
+from il_ros.training.device import device_of, torch_settings
 from il_ros.training.loop import EpochMetrics, TrainingLoop
+from il_ros.training.metrics import curves
 from il_ros.training.processes import ALONE, Processes
 from il_ros.training.recipe import Recipe
 from il_ros.training.samples import Samples, samples
+from il_ros.training.simulator.policy_tests import policy_tests, tests_so_far
 from il_ros.training.trainer import warm_start
 from il_ros.training.uncertainty import fit_uncertainty
 from il_ros.training.weighting import Weighting
@@ -88,6 +91,7 @@ def train(
     on_epoch: OnEpoch = lambda _: True,
     clock: Callable[[], float] = time.monotonic,
     processes: Processes = ALONE,
+    jobs: int = 1,
 ) -> Outcome:
     """Train a policy and write it to `out`.
 
@@ -96,6 +100,7 @@ def train(
     to which inputs are clipped grows.
     If the recipe's time limit is too short for all frames, only a part of the old frames is replayed.
     `processes`: those that train together; the first one writes, and all stop when `on_epoch` of one says so.
+    `jobs`: processes that may share the tests in the simulator, of which there are none where the task has none.
     Raises OutputError if `out` holds anything that no training wrote, ValueError on unusable data, a device that does
     not exist, or processes with different data, TrainingError if a run cannot be resumed or its loss is not finite,
     LostProcessError if another process is gone, OSError if `out` cannot be written.
@@ -134,7 +139,12 @@ def train(
         validation = Batches(validation_samples, inputs, normaliser, device, **reading)
     views = camera_views(dataset.train, inputs)
     del training_samples  # the batches hold what training needs of it
-    with torch_settings(recipe.training.threads):
+    with torch_settings(recipe.training.threads), ExitStack() as opened:
+        tests = policy_tests(dataset, recipe, jobs, on_warning)
+        if tests is not None:
+            opened.callback(tests.close)
+        else:
+            training = replace(training, test_every=0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.training.seed)
             built = (recipe.family, recipe.policy, dataset.contract, normaliser, assets)
@@ -156,7 +166,12 @@ def train(
         processes.require_same({**identity, "episodes": _hashes(dataset), "epochs done": len(loop.curves)})
         written_s = clock()
         stopped = False
-        for metrics in loop.epochs(train_batches, validation, clock):
+
+        def test(weights: Mapping[str, Tensor]) -> tuple[float, float]:
+            assert tests is not None
+            return tests.measured(_with_weights(loop, weights, dataset, recipe, normaliser))
+
+        for metrics in loop.epochs(train_batches, validation, clock, None if tests is None else test):
             stopped = processes.any(not on_epoch(metrics))
             if stopped:
                 break
@@ -284,17 +299,6 @@ def camera_views(episodes: Sequence[EpisodeArrays], inputs: Inputs) -> dict[str,
     return found
 
 
-@contextmanager
-def torch_settings(threads: int) -> Iterator[None]:
-    """Use `threads` torch threads inside the context."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def package_version() -> str:
     """Return the version of il_ros from package.xml."""
     return ElementTree.parse(share.path("package.xml")).findtext("version", "unknown")
@@ -312,28 +316,34 @@ def _policy(
     finished: bool,
 ) -> LoadedPolicy:
     """Return the policy with the weights to keep; `loop` can continue training."""
+    metrics = {
+        **_metrics(loop, dataset, recipe),
+        "parent": start.version if start else "",
+        **({"transfer": start.metrics["transferred"]} if start and "transferred" in start.metrics else {}),
+        "finished": finished,
+        **({VIEWS: views} if views else {}),
+    }
+    policy = replace(
+        _with_weights(loop, loop.best_weights(), dataset, recipe, normaliser),
+        version=version,
+        metrics=metrics,
+    )
+    return replace(policy, uncertainty_model=fit_uncertainty(policy, dataset, recipe.training.uncertainty))
+
+
+def _with_weights(
+    loop: TrainingLoop,
+    weights: Mapping[str, Tensor],
+    dataset: Dataset,
+    recipe: Recipe,
+    normaliser: Normaliser,
+) -> LoadedPolicy:
+    """Return a policy with these weights and buffers of the network in training."""
     with torch.random.fork_rng(devices=[]):
         assets = loop.network.assets()
         network = build_network(recipe.family, recipe.policy, dataset.contract, normaliser, assets)
-    network.load_state_dict(loop.best_weights())
-    policy = LoadedPolicy(
-        dataset.contract,
-        recipe.family,
-        recipe.policy,
-        network,
-        normaliser,
-        version,
-        {
-            **_metrics(loop, dataset, recipe),
-            "parent": start.version if start else "",
-            **(
-                {"transfer": start.metrics["transferred"]} if start and "transferred" in start.metrics else {}
-            ),
-            "finished": finished,
-            **({VIEWS: views} if views else {}),
-        },
-    )
-    return replace(policy, uncertainty_model=fit_uncertainty(policy, dataset, recipe.training.uncertainty))
+    network.load_state_dict(weights)
+    return LoadedPolicy(dataset.contract, recipe.family, recipe.policy, network, normaliser)
 
 
 def _metrics(loop: TrainingLoop, dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
@@ -354,6 +364,7 @@ def _metrics(loop: TrainingLoop, dataset: Dataset, recipe: Recipe) -> dict[str, 
         if best and best.validation_loss == best.validation_loss
         else None,
         "duration_s": loop.curves[-1].seconds if loop.curves else 0.0,
+        **tests_so_far(loop.curves, recipe.training),
         "il_ros": package_version(),
         "torch": str(torch.__version__),
     }

@@ -179,6 +179,91 @@ def test_the_rate_rises_then_falls_along_half_a_cosine():
     assert learning_rate(training, 3, late) < learning_rate(training, 3, early) == rates[3]
 
 
+TESTED = ["epochs=7", "test_every=2", "keep=success"]
+
+
+def finish_with(results, loop, train, validation):
+    """Train with tests whose results are given; return the history and the weights that were tested."""
+    left, tried = iter(results), []
+
+    def test(weights):
+        tried.append({name: values.clone() for name, values in weights.items()})
+        return next(left)
+
+    return list(loop.epochs(train, validation, ticking(), test)), tried
+
+
+def test_the_weights_of_the_best_success_are_kept_and_among_equals_those_of_the_least_validation_loss(
+    monkeypatch,
+):
+    loop, train, validation = prepared(TESTED)
+    losses = iter([1.0, 4.0, 1.0, 3.0, 1.0, 5.0, 6.0])
+    monkeypatch.setattr(fitting, "mean_loss", lambda *_: next(losses))
+    history, tried = finish_with([(0.2, 9.0), (0.6, 1.0), (0.6, 2.0), (0.4, 3.0)], loop, train, validation)
+    assert [each.success for each in history if each.success == each.success] == [0.2, 0.6, 0.6, 0.4]
+    assert [each.epoch for each in history if each.best] == [1, 2, 4]  # until the first test, the newest
+    assert loop.best_metrics.epoch == 4
+    for name, values in loop.best_weights().items():
+        assert torch.equal(values, tried[1][name])
+
+
+def test_where_success_is_not_defined_the_return_decides_and_the_last_epoch_is_tested():
+    loop, train, _ = prepared(TESTED)
+    history, _ = finish_with(
+        [(math.nan, each) for each in (-300.0, -200.0, -250.0, -200.0)], loop, train, None
+    )
+    assert [each.epoch for each in history if not math.isnan(each.mean_return)] == [2, 4, 6, 7]
+    assert loop.best_metrics.epoch == 7  # without a validation loss, the later one of equals
+
+
+def test_what_is_tested_is_the_moving_average():
+    loop, train, _ = prepared(["epochs=1", "test_every=1", "ema=0.9"])
+    _, tried = finish_with([(1.0, 1.0)], loop, train, None)
+    named = loop.flat.named(loop.average)
+    assert torch.equal(tried[0]["head.linear.bias"], named["head.linear.bias"])
+    assert not torch.equal(loop.average, loop.flat.values)
+
+
+def test_tests_change_nothing_in_the_training_and_do_not_use_up_its_time():
+    now_s = [0.0]
+
+    def test(_weights):
+        now_s[0] += 1000
+        return 0.0, 0.0
+
+    loops = [prepared(["epochs=4", "seconds=20", *changes]) for changes in ([], ["test_every=1"])]
+    for (loop, train, validation), tests in zip(loops, (None, test), strict=True):
+        assert len(list(loop.epochs(train, validation, lambda: now_s[0], tests))) == 4
+    assert now_s == [4000.0]
+    assert (loops[1][0].curves[-1].seconds, loops[1][0].curves[-1].tests_s) == (0, 4000)
+    assert torch.equal(loops[0][0].flat.values, loops[1][0].flat.values)
+
+
+def test_a_training_that_ends_for_lack_of_patience_is_tested_at_its_end(monkeypatch):
+    loop, train, validation = prepared(["epochs=50", "patience=2", "test_every=10"])
+    losses = iter([5.0, 3.0, 4.0, 3.5])
+    monkeypatch.setattr(fitting, "mean_loss", lambda *_: next(losses))
+    history, _ = finish_with([(0.5, 0.5)], loop, train, validation)
+    assert [each.success for each in history][3:] == [0.5]
+
+
+def test_a_training_stopped_before_its_first_validation_keeps_what_it_has(monkeypatch):
+    loop, train, validation = prepared(["validate_every=3", "keep=best"])
+    losses = iter([2.0, 1.0])
+    monkeypatch.setattr(fitting, "mean_loss", lambda *_: next(losses))
+    kept = [(loop.best_metrics.epoch, loop.best.clone()) for _ in loop.epochs(train, validation, ticking())]
+    assert [epoch for epoch, _ in kept] == [1, 2, 3, 3, 3, 6]
+    assert torch.equal(kept[-1][1], loop.flat.values)
+
+
+def test_without_a_simulator_no_tests_are_asked_for():
+    loop, train, _ = prepared(["test_every=2"])
+    with pytest.raises(ValueError, match="test_every: nothing tests this model in a simulator; set it to 0"):
+        finish(loop, train, None)
+    with pytest.raises(ValueError, match="keep is 'success', but test_every is 0"):
+        prepared(["keep=success"])
+
+
 def test_training_ends_at_the_time_limit_and_validates():
     loop, train, validation = prepared(["epochs=100", "seconds=20", "validate_every=50"])
     history = finish(loop, train, validation)  # the clock ticks once a step, and once an epoch

@@ -271,7 +271,7 @@ class _Programs:
 def _rows(plan: TrainingPlan, outcome: ImitationOutcome) -> list[tuple[str, str]]:
     from il_ros.rewards.checkpoint import FOLDER
     from il_ros.rl.curves import interval
-    from il_ros.training.curves import PICTURE
+    from il_ros.training.metrics.curves import PICTURE
 
     assert outcome.policy is not None
     last = [score for score in outcome.scores if score.step == outcome.scores[-1].step]

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
     from il_ros.cli.learning.train_report import Reporter
     from il_ros.episodes.arrays.dataset import Dataset
-    from il_ros.sim.tasks.task import Task
     from il_ros.training.recipe import Recipe
     from il_ros.training.trainer.plans import TrainingPlan
 
@@ -46,16 +45,19 @@ def require_possible(args: argparse.Namespace) -> None:
 def raced(plan: TrainingPlan, dataset: Dataset, reporter: Reporter) -> Recipe:
     """Return the recipe that wins the race; raises ValueError when there is nothing to judge by."""
     from il_ros.training.auto import race, rules
+    from il_ros.training.simulator.policy_tests import NoSimulatorError, simulated_task
 
     entrants = rules.entrants(dataset.contract, dataset.train, plan.changes)
     if len(entrants) == 1:
         reporter.raced(f"no race: auto has one recipe for such data, {next(iter(entrants))}")
         return next(iter(entrants.values()))
-    task, why = _simulated(dataset)
-    if task is not None:
+    try:
+        _, task = simulated_task([episode.task for episode in dataset.train], dataset.contract)
         with closing(task):
             judge = race.in_simulator(task, dataset.contract, race.STARTS)
             return race.race(entrants, dataset, judge, plan.race, reporter.raced)
+    except NoSimulatorError as error:
+        why = str(error)
     first = next(iter(entrants.values()))
     if first.family == "moe":  # a policy that draws another way than the episode's is not wrong
         reporter.raced(
@@ -67,18 +69,3 @@ def raced(plan: TrainingPlan, dataset: Dataset, reporter: Reporter) -> Recipe:
     reporter.raced(f"race on held-out episodes: {why}")
     judge = race.on_held_out(dataset.train, dataset.validation)
     return race.race(entrants, dataset, judge, plan.race, reporter.raced)
-
-
-def _simulated(dataset: Dataset) -> tuple[Task | None, str]:
-    """Return the simulated task of the episodes, or None and why there is none."""
-    from il_ros.envs.tasks import is_environment, make_any_task
-    from il_ros.sim.tasks.task import task_names
-
-    names = sorted({episode.task for episode in dataset.train if episode.task})
-    known = [name for name in names if name in task_names() or is_environment(name)]
-    if len(names) != 1 or not known:
-        return None, f"the episodes' task ({', '.join(names) or 'not recorded'}) has no simulator"
-    try:
-        return make_any_task(known[0], dataset.contract)[0], ""
-    except (ValueError, RuntimeError) as error:
-        return None, str(error)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from il_ros.cli import next_steps
-from il_ros.core.tables import say, say_json, table
+from il_ros.core.tables import counted, percent, say, say_json, table
 from il_ros.training.advice import memorised
 
 if TYPE_CHECKING:
@@ -64,7 +64,14 @@ class BarReporter:
         device, why = _device(dataset, recipe)
         if device != "cpu" or why:
             say(f"training on {device}" + (f": {why}" if why else ""))
-        self._bar = tqdm(total=recipe.training.epochs, desc="training", unit="epoch", disable=None)
+        self._training, self._tested = recipe.training, ""
+        self._bar = tqdm(
+            total=recipe.training.epochs,
+            desc="training",
+            unit="epoch",
+            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
+            disable=None,
+        )
 
     def warning(self, sentence: str) -> None:
         """Print a warning about the data."""
@@ -75,10 +82,15 @@ class BarReporter:
         say(sentence, flush=True)
 
     def epoch(self, point: EpochMetrics) -> None:
-        """Advance the bar."""
-        self._bar.set_postfix_str(
-            f"loss {point.train_loss:.5f}, validation {point.validation_loss:.5f}", False
-        )
+        """Advance the bar; it keeps the last test in the simulator."""
+        from il_ros.training.metrics.remaining import remaining_s
+
+        if not math.isnan(point.score):
+            self._tested = f", {_score(point.success, point.mean_return)}"
+        left_s = remaining_s(self._training, point)
+        left = "?" if left_s is None else self._bar.format_interval(left_s)
+        losses = f"loss {point.train_loss:.5f}, validation {point.validation_loss:.5f}"
+        self._bar.set_postfix_str(f"{left} left, {losses}{self._tested}", False)
         self._bar.update(point.epoch - self._bar.n)
 
     def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
@@ -100,6 +112,7 @@ class BarReporter:
                 f"{metrics['epochs']} in {metrics['duration_s']:.1f} s, kept: {metrics['best_epoch']}",
             ),
             ("loss", f"{losses[0]} training, {losses[1]} validation"),
+            *_tests(metrics.get("tests")),
             ("checkpoint", str(outcome.checkpoint)),
             ("curves", str(self._out / "curves.png")),
         ]
@@ -151,7 +164,7 @@ class JsonReporter:
     ) -> None:
         """Print the amount of data, the version of the initial weights or why they were refused, and the notes."""
         summary = dataset.summary
-        self._epochs = recipe.training.epochs
+        self._training = recipe.training
         say_json(
             event="start",
             parent=parent,
@@ -180,15 +193,21 @@ class JsonReporter:
             yield entry
 
     def epoch(self, point: EpochMetrics) -> None:
-        """Print the metrics of an epoch."""
-        validation = None if math.isnan(point.validation_loss) else point.validation_loss
+        """Print the metrics of an epoch, and of its test in the simulator if there was one."""
+        from il_ros.training.metrics.remaining import remaining_s
+
+        tested = (
+            {} if math.isnan(point.score) else {"success": point.success, "mean_return": point.mean_return}
+        )
         say_json(
             event="epoch",
             epoch=point.epoch,
-            epochs=self._epochs,
+            epochs=self._training.epochs,
             train_loss=point.train_loss,
-            validation_loss=validation,
+            validation_loss=_known(point.validation_loss),
             seconds=point.seconds,
+            left_s=remaining_s(self._training, point),
+            **{name: _known(value) for name, value in tested.items()},
         )
 
     def done(self, outcome: Outcome) -> None:
@@ -201,7 +220,8 @@ class JsonReporter:
             advice=memorised(outcome.policy.metrics),
             **{
                 key: outcome.policy.metrics[key]
-                for key in ("epochs", "train_loss", "validation_loss", "duration_s")
+                for key in ("epochs", "train_loss", "validation_loss", "duration_s", "tests")
+                if key in outcome.policy.metrics
             },
         )
 
@@ -213,6 +233,30 @@ def _device(dataset: Dataset, recipe: Recipe) -> tuple[str, str]:
     chosen = recipe.policy.inputs
     images = any(spec.image and spec.key in (chosen or (spec.key,)) for spec in dataset.contract.observations)
     return device_of(recipe.training.device, images=images)
+
+
+def _score(success: float | None, mean_return: float) -> str:
+    """Return the result of a test in the simulator in words; without success, the task does not define it."""
+    if success is None or math.isnan(success):
+        return f"return {mean_return:.4g}"
+    return f"success {percent(success)}"
+
+
+def _tests(tests: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Return the row of the tests in the simulator; none without tests."""
+    if tests is None:
+        return []
+    found = "of the kept weights: none"
+    if tests["mean_return"] is not None:
+        found = f"{_score(tests['success'], tests['mean_return'])} of {counted(tests['starts'], 'episode')}"
+    chosen = ", the best" if tests["chosen"] else ""
+    return [
+        ("simulator", f"{found}{chosen} of {counted(tests['times'], 'test')} in {tests['duration_s']:.1f} s")
+    ]
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _number(value: float | None) -> str:

@@ -18,10 +18,10 @@ from il_ros.policies.normaliser import extended
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.vocabulary import Vocabulary
 from il_ros.training.batches import Batches
-from il_ros.training.device import device_of
+from il_ros.training.device import device_of, torch_settings
 from il_ros.training.loop import TrainingLoop
 from il_ros.training.recipe import Recipe
-from il_ros.training.run import fit_normaliser, made_assets, torch_settings, used_samples
+from il_ros.training.run import fit_normaliser, made_assets, used_samples
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Learner:
         reading = {"vocabulary": Vocabulary.among(assets), "follows": settings.follows}
         batches = Batches(data, inputs, normaliser, device, **reading)
         epochs = max(1, round(self.steps / math.ceil(len(data) / self.recipe.training.batch_size)))
-        training = replace(self.recipe.training, epochs=epochs, keep="last", patience=0)
+        training = replace(self.recipe.training, epochs=epochs, keep="last", patience=0, test_every=0)
         with torch_settings(training.threads), torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             network = make_network(self.recipe.family, settings, self.contract, normaliser, assets)

@@ -14,7 +14,8 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,8 @@ from il_ros.training.optimiser.mlp_gradient import SLOPES, Layer, MLPGradient
 _RENDERER = "mujoco.egl"
 """Mesa's EGL holds one LLVM and triton another one: loaded in this order they crash."""
 LossOf = Callable[[Batch, torch.Generator], Loss]
-Gradient = Callable[[Batch, torch.Generator], Loss]
+Gradient = Callable[[Batch, Any], Loss]
+"""Maps a batch and the generator that it draws from to its loss, and writes its gradient."""
 
 PROOF_COUNT = 5
 """Size of the random batch on which an analytic gradient is compared with autograd's."""
@@ -95,10 +97,15 @@ def by_autograd(
 ) -> Loss:
     """Return the loss () and write its gradient to `flat.gradient`; `loss_of`: another form of `network.loss`."""
     flat.gradient.zero_()
-    with torch.autocast(flat.values.device.type, torch.bfloat16) if precision == BF16 else nullcontext():
+    with autocast(flat, precision):
         loss = (loss_of or network.loss)(batch, rng)
     loss.total.backward()  # type: ignore[no-untyped-call]
     return Loss(loss.total.detach(), {name: part.detach() for name, part in loss.parts.items()})
+
+
+def autocast(flat: FlatParameters, precision: str) -> AbstractContextManager[Any]:
+    """Return the context in which a loss is computed with this precision."""
+    return torch.autocast(flat.values.device.type, torch.bfloat16) if precision == BF16 else nullcontext()
 
 
 def analytic(network: PolicyModel) -> MLPGradient | None:

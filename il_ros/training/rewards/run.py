@@ -20,14 +20,15 @@ from il_ros.rewards.frames import FrameModel, FrameSettings
 from il_ros.rewards.progress import ProgressSettings
 from il_ros.rewards.registry import inputs_of, make_reward
 from il_ros.rewards.success import SuccessSettings
-from il_ros.training import curves
 from il_ros.training.batches import Batches
+from il_ros.training.device import torch_settings
 from il_ros.training.loop import EpochMetrics, TrainingLoop
+from il_ros.training.metrics import curves
 from il_ros.training.recipe import Training
 from il_ros.training.rewards.calibration import calibrated
 from il_ros.training.rewards.rating import Rated, rate
 from il_ros.training.rewards.verdicts import epoch_of, folds, labelled, require_verdicts
-from il_ros.training.run import package_version, torch_settings
+from il_ros.training.run import package_version
 
 TRAINING = Training(
     epochs=40, batch_size=32, learning_rate=3e-3, shift_px=6, state_noise=0.05, weight_decay=1e-4

@@ -92,7 +92,7 @@ def test_no_race_is_held_on_held_out_episodes_where_there_are_several_ways(tmp_p
     words = ["train", str(tmp_path / "episodes"), "--out", str(tmp_path / "out"), "--race", "3"]
     assert main([*words, "--set", "epochs=1"]) == 0
     out = capsys.readouterr().out
-    assert "no race: the episodes' task (not recorded) has no simulator, and an error on held-out" in out
+    assert "no race: the episodes name no task, and an error on held-out" in out
     assert "auto chose moe" in out
 
 

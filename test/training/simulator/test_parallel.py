@@ -3,6 +3,7 @@
 from contextlib import closing
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -12,9 +13,8 @@ from il_ros.policies.families.actor import Actor
 from il_ros.policies.families.registry import make_network
 from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.policies.runner import LoadedPolicy
-from il_ros.rl import environments
-from il_ros.rl.environments import Environments
-from il_ros.rl.parallel import ParallelEvaluation
+from il_ros.training.simulator import parallel
+from il_ros.training.simulator.parallel import ParallelEvaluation, SuccessiveEvaluations
 
 TASK, STARTS = "Pendulum-v1", (5, 3, 8)
 
@@ -33,20 +33,27 @@ def policy():
 
 
 def test_evaluations_on_two_processes_are_those_of_one_in_the_order_of_the_starts(policy, monkeypatch):
-    monkeypatch.setattr(environments, "WORTH_S", 0.0)
-    made = Environments(
-        TASK, policy.contract, lambda: make_any_task(TASK, policy.contract)[0], seeds=1, jobs=2
-    )
-    with closing(made):
-        alone = made.evaluated(policy, STARTS)
-        assert made._parallel is None
-        together = made.evaluated(policy, STARTS)
-        assert made._parallel is not None
-    assert together == alone
+    """Also after such a process was killed, which only costs time."""
+    monkeypatch.setattr(parallel, "WORTH_S", 0.0)
+    task = make_any_task(TASK, policy.contract)[0]
+    with closing(task), closing(SuccessiveEvaluations(TASK, task, 2)) as evaluations:
+        alone = evaluations.evaluated(policy, STARTS)
+        assert evaluations._parallel is None
+        together = evaluations.evaluated(policy, STARTS)
+        assert evaluations._parallel is not None
+        for child in psutil.Process().children():
+            if "spawn_main" in " ".join(child.cmdline()):
+                child.kill()
+        after = evaluations.evaluated(policy, STARTS)
+        assert evaluations._parallel is None
+    assert together == alone == after
     assert [episode.seed for episode in together.episodes] == list(STARTS)
     assert len({episode.total_reward for episode in together.episodes}) == len(STARTS)
 
 
 def test_an_environment_that_a_process_does_not_know_is_an_error_with_its_name(policy):
-    with closing(ParallelEvaluation("Nowhere-v0", 1)) as parallel, pytest.raises(TaskError, match="Nowhere"):
-        parallel.evaluated(policy, STARTS)
+    with (
+        closing(ParallelEvaluation("Nowhere-v0", 1)) as evaluation,
+        pytest.raises(TaskError, match="Nowhere"),
+    ):
+        evaluation.evaluated(policy, STARTS)

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from il_ros.training.curves import PICTURE, write_picture
 from il_ros.training.loop import EpochMetrics
+from il_ros.training.metrics.curves import PICTURE, write_picture
 
 FIRST = EpochMetrics(1, 10, 0.5, 0.6, 1e-3, 1.0, True)
 

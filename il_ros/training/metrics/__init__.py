@@ -1,0 +1,1 @@
+"""What a training measures: as tables, plots and for other programs."""

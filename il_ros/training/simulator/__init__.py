@@ -1,0 +1,1 @@
+"""Success in the simulator of the task, while a policy is trained."""
