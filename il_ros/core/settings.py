@@ -18,6 +18,8 @@ Settings = TypeVar("Settings")
 
 
 MOST_WIDTH = 1 << 16
+MOST_LAYERS = 64
+"""Layers of a trunk or a camera encoder; a checkpoint's network is built before its weights are known."""
 
 
 class SettingsError(ValueError):
@@ -81,6 +83,16 @@ def require_width(field: str, value: int) -> None:
     at_least(field, value, 1)
     if value > MOST_WIDTH:
         raise ValueError(f"{field} is {value}; at most {MOST_WIDTH} is possible")
+
+
+def check_widths(field: str, widths: Sequence[int]) -> None:
+    """Raise ValueError unless there are 1 to MOST_LAYERS layers of a possible width."""
+    if not widths:
+        raise ValueError(f"{field} must have at least one layer")
+    if len(widths) > MOST_LAYERS:
+        raise ValueError(f"{field} has {len(widths)} layers; at most {MOST_LAYERS}")
+    for width in widths:
+        require_width(field, width)
 
 
 def _converted(kind: Any, value: Any, where: str) -> Any:

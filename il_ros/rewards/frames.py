@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from il_ros.core.contract import Contract
-from il_ros.core.settings import at_least, one_of
+from il_ros.core.settings import at_least, check_widths, one_of
 from il_ros.core.tables import counted
-from il_ros.policies.families.behaviour_cloning import camera_features, check_widths
-from il_ros.policies.networks.encoders import CameraEncoder
+from il_ros.policies.networks.cameras import camera_features
+from il_ros.policies.networks.encoders import CameraEncoder, SmallCnn
 from il_ros.policies.protocol import MOST_HISTORY, Batch, Loss, ModelSpec, RewardModel, Window, weighted_mean
 from il_ros.rewards.patterns import PatternEncoder
 from il_ros.rewards.registry import RewardSettings
@@ -86,7 +86,8 @@ class FrameNetwork(nn.Module):
                 pattern = PatternEncoder(camera.image, settings.channels, *pixels, ticks)
                 cameras[camera.key], width = pattern, width + pattern.size
             else:
-                position = CameraEncoder(camera.image, settings.channels, *pixels)
+                convolutions = SmallCnn(camera.image.shape[2], settings.channels)
+                position = CameraEncoder(camera.image, convolutions, *pixels)
                 cameras[camera.key], width = position, width + ticks * position.size
         self.cameras = nn.ModuleDict(cameras)
         layers: list[nn.Module] = []

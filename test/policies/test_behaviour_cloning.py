@@ -6,10 +6,8 @@ import pytest
 import torch
 
 from il_ros.core.settings import SettingsError, build
-from il_ros.core.specs import ImageSpec
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.features import Inputs
-from il_ros.policies.networks.encoders import CameraEncoder
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
 from il_ros.policies.protocol import Batch, PolicyError
 from il_ros.policies.runner import LoadedPolicy, sample
@@ -90,28 +88,6 @@ def test_a_non_finite_output_is_rejected():
 def test_nan_in_an_observation_names_the_key():
     with pytest.raises(ValueError, match="'joints': position/a is nan"):
         policy().act({**made.observation(), "joints": np.array([np.nan, 0.0])})
-
-
-def test_the_camera_encoder_returns_filter_positions():
-    """Filters that pass white on; a white spot right of and below the centre."""
-    torch.manual_seed(0)
-    encoder = CameraEncoder(ImageSpec(64, 64), (1, 1), 0.0, 1.0)
-    with torch.no_grad():
-        for layer in encoder.convolutions:
-            if isinstance(layer, torch.nn.Conv2d):
-                layer.weight.fill_(1.0)
-                layer.bias.zero_()
-    frames = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
-    frames[0, 48:50, 32:34] = 255
-    x, y = encoder(frames)[0].tolist()
-    # cell j of the 14 sees pixels around 4 j + 4: the spot's middle, 32.5 and 48.5, is at cell 7.1 and 11.1
-    assert abs(x - (2 * 7.125 / 13 - 1)) < 0.05
-    assert abs(y - (2 * 11.125 / 13 - 1)) < 0.05
-
-
-def test_an_image_too_small_for_the_encoder_is_rejected():
-    with pytest.raises(ValueError, match="8x6 are too small"):
-        CameraEncoder(ImageSpec(8, 6), (4,), 0.0, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from il_ros.core.contract import Contract
+from il_ros.core.settings import check_widths
 from il_ros.core.specs import CHOICE
-from il_ros.policies.families.behaviour_cloning import check_widths
 from il_ros.policies.families.registry import Family
 from il_ros.policies.networks.numpy_forward import ensemble_forward
 from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from il_ros.core.settings import at_least, one_of, require_width
+from il_ros.core.settings import at_least, check_widths, one_of
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.categorical import CATEGORICAL, CategoricalHead
 from il_ros.policies.heads.deterministic import DeterministicHead
 from il_ros.policies.heads.gaussian import GAUSSIAN, GaussianHead
 from il_ros.policies.heads.head import ANSWERS, COMPONENT, ELEMENTWISE, MODE
 from il_ros.policies.heads.mixture import MIXTURE, MixtureHead
-from il_ros.policies.networks.encoders import CameraEncoder
+from il_ros.policies.networks.cameras import PictureSettings, camera_encoders, with_camera_features
 from il_ros.policies.networks.numpy_forward import mlp_forward
 from il_ros.policies.protocol import (
     Actions,
@@ -27,23 +27,19 @@ from il_ros.policies.protocol import (
     NumpyForward,
     Perceptrons,
     PolicyModel,
-    PolicySettings,
     Window,
     continued,
 )
 
 LOSSES = (*ELEMENTWISE, GAUSSIAN, MIXTURE, CATEGORICAL)
 MOST_COMPONENTS, MOST_BINS = 64, 1024
-MOST_LAYERS = 64
-"""Layers of a trunk or a camera encoder; a checkpoint's network is built before its weights are known."""
 
 
 @dataclass(frozen=True)
-class BehaviourCloning(PolicySettings):
+class BehaviourCloning(PictureSettings):
     """The settings of the network; config/training/*.yaml explain each."""
 
     hidden: tuple[int, ...] = (256, 256)
-    channels: tuple[int, ...] = (16, 32, 32)
     loss: str = "mse"
     variance_power: float = 0.5
     components: int = 5
@@ -52,8 +48,7 @@ class BehaviourCloning(PolicySettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("hidden", "channels"):
-            check_widths(name, getattr(self, name))
+        check_widths("hidden", self.hidden)
         one_of("loss", self.loss, LOSSES)
         if not 0 <= self.variance_power <= 1:
             raise ValueError(f"variance_power is {self.variance_power}; it must be between 0 and 1")
@@ -80,7 +75,7 @@ class BehaviourCloningNetwork(PolicyModel):
     def __init__(self, settings: BehaviourCloning, spec: ModelSpec) -> None:
         super().__init__()
         self.settings = settings
-        self.cameras, width = camera_encoders(settings.channels, spec)
+        self.cameras, width = camera_encoders(settings, spec)
         width = settings.history * (width + len(spec.inputs.groups))
         layers: list[nn.Module] = []
         for after in settings.hidden:
@@ -135,44 +130,6 @@ def made_head(settings: BehaviourCloning, features: int, spec: ModelSpec) -> Any
     if settings.loss == CATEGORICAL:
         return CategoricalHead(*sizes[:2], spec, settings.bins, settings.answer)
     return DeterministicHead(*sizes, settings.loss)
-
-
-def check_widths(name: str, widths: tuple[int, ...]) -> None:
-    """Raise ValueError unless there are 1 to MOST_LAYERS layers of a possible width."""
-    if not widths:
-        raise ValueError(f"{name} must have at least one layer")
-    if len(widths) > MOST_LAYERS:
-        raise ValueError(f"{name} has {len(widths)} layers; at most {MOST_LAYERS}")
-    for width in widths:
-        require_width(name, width)
-
-
-def camera_encoders(channels: tuple[int, ...], spec: ModelSpec) -> tuple[nn.ModuleDict, int]:
-    """Return one encoder per camera, and their total number of outputs per tick."""
-    cameras = {}
-    for camera in spec.inputs.images:
-        assert camera.image is not None
-        pixels, optional = spec.normaliser.images[camera.key], camera.key in spec.inputs.optional
-        cameras[camera.key] = CameraEncoder(camera.image, channels, *pixels, optional)
-    return nn.ModuleDict(cameras), sum(camera.size for camera in cameras.values())
-
-
-def camera_features(window: Window, key: str, encoder: nn.Module) -> Tensor:
-    """Return an encoder's output for the frames of a camera (B, T, size)."""
-    assert isinstance(encoder, CameraEncoder)
-    frames = window[key]
-    encoded: Tensor = encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-    if encoder.missing is None or key not in window.absent:
-        return encoded
-    return torch.where(window.absent[key][..., None], encoder.missing, encoded)
-
-
-def with_camera_features(window: Window, cameras: nn.ModuleDict) -> Tensor:
-    """Return the state of all ticks (B, T * F) with the encoders' outputs appended."""
-    if not cameras:
-        return window.flat_state
-    encoded = [camera_features(window, key, camera).flatten(1) for key, camera in cameras.items()]
-    return torch.cat([window.flat_state, *encoded], dim=1)
 
 
 def _unchanged(action: Tensor, weight: Tensor | None) -> Tensor | None:

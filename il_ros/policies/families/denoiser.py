@@ -16,13 +16,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from il_ros.core.settings import at_least
-from il_ros.policies.families.behaviour_cloning import camera_encoders, check_widths, with_camera_features
+from il_ros.core.settings import at_least, check_widths
+from il_ros.policies.networks.cameras import PictureSettings, camera_encoders, with_camera_features
 from il_ros.policies.protocol import (
     Batch,
     ModelSpec,
     PolicyModel,
-    PolicySettings,
     Window,
     continued,
     uniform,
@@ -33,18 +32,16 @@ _WAVES = 4
 
 
 @dataclass(frozen=True)
-class DenoiserSettings(PolicySettings):
+class DenoiserSettings(PictureSettings):
     """The settings that these families share."""
 
     horizon: int = 8
     hidden: tuple[int, ...] = (256, 256)
-    channels: tuple[int, ...] = (16, 32, 32)
     prefix: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_widths("hidden", self.hidden)
-        check_widths("channels", self.channels)
         at_least("prefix", self.prefix, 0)
         if self.prefix >= self.horizon:
             raise ValueError(f"prefix is {self.prefix}; it must be below horizon, {self.horizon}")
@@ -67,7 +64,7 @@ class Denoiser(PolicyModel):
     def __init__(self, settings: DenoiserSettings, spec: ModelSpec) -> None:
         super().__init__()
         self.prefix, self.chunk_shape = settings.prefix, (settings.horizon, spec.action_size)
-        self.cameras, width = camera_encoders(settings.channels, spec)
+        self.cameras, width = camera_encoders(settings, spec)
         numbers = math.prod(self.chunk_shape)
         told = settings.horizon if settings.prefix else 0
         width = settings.history * (width + len(spec.inputs.groups)) + numbers + 2 * _WAVES + told

@@ -15,14 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from il_ros.core.settings import at_least, one_of
-from il_ros.policies.families.behaviour_cloning import (
-    BehaviourCloning,
-    camera_encoders,
-    with_camera_features,
-)
+from il_ros.policies.families.behaviour_cloning import BehaviourCloning
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.head import ELEMENTWISE
 from il_ros.policies.networks import together
+from il_ros.policies.networks.cameras import camera_encoders, with_camera_features
 from il_ros.policies.networks.numpy_forward import ensemble_forward
 from il_ros.policies.protocol import (
     Actions,
@@ -105,7 +102,7 @@ class EnsembleNetwork(PolicyModel):
     def __init__(self, settings: Ensemble, spec: ModelSpec) -> None:
         super().__init__()
         self.bootstrap = settings.bootstrap
-        self.cameras, width = camera_encoders(settings.channels, spec)
+        self.cameras, width = camera_encoders(settings, spec)
         width = settings.history * (width + len(spec.inputs.groups))
         layers: list[nn.Module] = []
         for after in settings.hidden:

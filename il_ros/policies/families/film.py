@@ -12,12 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from il_ros.policies.families.behaviour_cloning import (
-    BehaviourCloning,
-    BehaviourCloningNetwork,
-    with_camera_features,
-)
+from il_ros.policies.families.behaviour_cloning import BehaviourCloning, BehaviourCloningNetwork
 from il_ros.policies.families.registry import Family
+from il_ros.policies.networks.cameras import with_camera_features
 from il_ros.policies.networks.words import mean_of_words, word_embeddings
 from il_ros.policies.protocol import ModelSpec, NumpyForward, Perceptrons, ReadsWords, Window
 from il_ros.policies.vocabulary import ASSET

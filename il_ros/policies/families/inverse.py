@@ -14,18 +14,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from il_ros.core.settings import one_of
-from il_ros.policies.families.behaviour_cloning import camera_encoders, check_widths, with_camera_features
+from il_ros.core.settings import check_widths, one_of
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.head import ELEMENTWISE
 from il_ros.policies.networks import together
+from il_ros.policies.networks.cameras import PictureSettings, camera_encoders, with_camera_features
 from il_ros.policies.protocol import (
     Actions,
     Batch,
     Loss,
     ModelSpec,
     PolicyModel,
-    PolicySettings,
     Window,
     continued,
     weighted_mean,
@@ -37,20 +36,18 @@ LEAST_SPREAD = 1e-3
 
 
 @dataclass(frozen=True)
-class Inverse(PolicySettings):
+class Inverse(PictureSettings):
     """The settings; config/training/inverse.yaml explains each."""
 
     follows: ClassVar[bool] = True
     rule: ClassVar[Rule] = DRIVEN
 
     hidden: tuple[int, ...] = (256, 256)
-    channels: tuple[int, ...] = (16, 32, 32)
     loss: str = "l1"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("hidden", "channels"):
-            check_widths(name, getattr(self, name))
+        check_widths("hidden", self.hidden)
         one_of("loss", self.loss, tuple(ELEMENTWISE))
 
     @property
@@ -71,7 +68,7 @@ class InverseNetwork(PolicyModel):
     def __init__(self, settings: Inverse, spec: ModelSpec) -> None:
         super().__init__()
         self.shape, self.error = (settings.horizon, spec.action_size), ELEMENTWISE[settings.loss]
-        self.cameras, pixels = camera_encoders(settings.channels, spec)
+        self.cameras, pixels = camera_encoders(settings, spec)
         numbers = settings.history * len(spec.inputs.groups)
         self.register_buffer("spread", torch.zeros(numbers))
         width = 2 * (numbers + settings.history * pixels) + numbers + settings.history

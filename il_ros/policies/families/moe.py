@@ -22,20 +22,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from il_ros.core.settings import at_least, one_of
-from il_ros.policies.families.behaviour_cloning import camera_encoders, check_widths, with_camera_features
+from il_ros.core.settings import at_least, check_widths, one_of
 from il_ros.policies.families.ensemble import MemberLinear
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.head import ELEMENTWISE
 from il_ros.policies.heads.mixture import drawn_by
 from il_ros.policies.networks import together
+from il_ros.policies.networks.cameras import PictureSettings, camera_encoders, with_camera_features
 from il_ros.policies.protocol import (
     Actions,
     Batch,
     Loss,
     ModelSpec,
     PolicyModel,
-    PolicySettings,
     Window,
     continued,
 )
@@ -56,13 +55,12 @@ _MEMORY = 0.99
 
 
 @dataclass(frozen=True)
-class MixtureOfExperts(PolicySettings):
+class MixtureOfExperts(PictureSettings):
     """The settings; config/training/moe.yaml explains each."""
 
     horizon: int = 8
     experts: int = 4
     hidden: tuple[int, ...] = (64, 64)
-    channels: tuple[int, ...] = (16, 32, 32)
     loss: str = "mse"
     relaxation: float = 0.5
     relaxed_until: float = 0.6
@@ -75,8 +73,7 @@ class MixtureOfExperts(PolicySettings):
         at_least("experts", self.experts, 2)
         if self.experts > MOST_EXPERTS:
             raise ValueError(f"experts is {self.experts}; at most {MOST_EXPERTS}")
-        for name in ("hidden", "channels"):
-            check_widths(name, getattr(self, name))
+        check_widths("hidden", self.hidden)
         one_of("loss", self.loss, tuple(ELEMENTWISE))
         for name in ("relaxation", "gate_weight", "different"):
             at_least(name, getattr(self, name), 0)
@@ -95,7 +92,7 @@ class MixtureOfExpertsNetwork(PolicyModel):
     def __init__(self, settings: MixtureOfExperts, spec: ModelSpec) -> None:
         super().__init__()
         self.settings, self.chunk_shape = settings, (settings.horizon, spec.action_size)
-        self.cameras, width = camera_encoders(settings.channels, spec)
+        self.cameras, width = camera_encoders(settings, spec)
         width = settings.history * (width + len(spec.inputs.groups))
         experts: list[nn.Module] = []
         gate: list[nn.Module] = []

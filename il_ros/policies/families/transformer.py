@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from il_ros.core.settings import at_least, one_of
-from il_ros.policies.families.behaviour_cloning import camera_encoders, camera_features, check_widths
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.head import ELEMENTWISE
+from il_ros.policies.networks.cameras import PictureSettings, camera_encoders, camera_features
 from il_ros.policies.networks.encoders import CameraEncoder
 from il_ros.policies.networks.words import mean_of_words, word_embeddings
 from il_ros.policies.protocol import (
@@ -31,7 +31,6 @@ from il_ros.policies.protocol import (
     Loss,
     ModelSpec,
     PolicyModel,
-    PolicySettings,
     ReadsWords,
     Window,
     continued,
@@ -46,7 +45,7 @@ _VELOCITIES = ("velocity", "linear", "angular")
 
 
 @dataclass(frozen=True)
-class Transformer(ReadsWords, PolicySettings):
+class Transformer(ReadsWords, PictureSettings):
     """The settings; config/training/transformer.yaml explains each."""
 
     history: int = 8
@@ -56,7 +55,6 @@ class Transformer(ReadsWords, PolicySettings):
     decoder_blocks: int = 0
     heads: int = 4
     feed: int = 2
-    channels: tuple[int, ...] = (16, 32, 32)
     loss: str = "l1"
     own_motion: bool = False
     history_dropout: float = 0.3
@@ -71,7 +69,6 @@ class Transformer(ReadsWords, PolicySettings):
                 raise ValueError(f"{name} is {getattr(self, name)}; at most {MOST_BLOCKS}")
         if self.width % self.heads:
             raise ValueError(f"width is {self.width}; it must be a multiple of heads, {self.heads}")
-        check_widths("channels", self.channels)
         one_of("loss", self.loss, tuple(ELEMENTWISE))
         if not 0 <= self.history_dropout < 1:
             raise ValueError(f"history_dropout is {self.history_dropout}; it must be at least 0 and below 1")
@@ -90,7 +87,7 @@ class TransformerNetwork(PolicyModel):
         self.numbers = nn.ModuleDict(
             {key: nn.Linear(len(places), width) for key, places in self._shown.items() if places}
         )
-        self.cameras, _ = camera_encoders(settings.channels, spec)
+        self.cameras, _ = camera_encoders(settings, spec)
         self.pictures = nn.ModuleDict(
             {
                 key: nn.Linear(camera.size, width)

@@ -1,4 +1,4 @@
-"""Image encoders: one small convolutional network per camera."""
+"""Camera encoders: convolutions, and where in the picture each of their filters answers."""
 
 from __future__ import annotations
 
@@ -6,37 +6,52 @@ import torch
 from torch import Tensor, nn
 
 from il_ros.core.specs import ImageSpec
+from il_ros.policies.networks.resnet import ResNet18
 
-_LEAST_PIXELS = 24
+
+class SmallCnn(nn.Sequential):
+    """Strided convolutions: (B, C, H, W) to one map per filter of the last one (B, K, h, w), also below 0."""
+
+    least_px = 24
+
+    def __init__(self, colours: int, channels: tuple[int, ...]) -> None:
+        layers: list[nn.Module] = []
+        before = colours
+        for index, after in enumerate(channels):
+            stride = 2 if index < 2 else 1
+            layers += [nn.Conv2d(before, after, 5 if index == 0 else 3, stride), nn.ReLU()]
+            before = after
+        super().__init__(*layers[:-1])  # the soft-argmax uses negative values
+        self.filters = before
 
 
 class CameraEncoder(nn.Module):
     """Maps frames (B, H, W, C) of one camera to the mean image position of each filter (B, size).
 
-    Strided convolutions, then a spatial soft-argmax (Levine et al. 2016, "End-to-End Training of Deep
+    Convolutions, then a spatial soft-argmax (Levine et al. 2016, "End-to-End Training of Deep
     Visuomotor Policies", section 5.1): the mean position of each filter's activation, in -1..1. Where an `optional`
     camera is missing, the output is learnt: that of a picture without any feature is 0.
     """
 
     def __init__(
-        self, image: ImageSpec, channels: tuple[int, ...], centre: float, scale: float, optional: bool = False
+        self,
+        image: ImageSpec,
+        convolutions: SmallCnn | ResNet18,
+        centre: float,
+        scale: float,
+        optional: bool = False,
     ) -> None:
         super().__init__()
-        if min(image.height, image.width) < _LEAST_PIXELS:
+        least = convolutions.least_px
+        if min(image.height, image.width) < least:
             raise ValueError(
-                f"images of {image.width}x{image.height} are too small for the camera encoder; "
-                f"the minimum is {_LEAST_PIXELS}x{_LEAST_PIXELS}"
+                f"images of {image.width}x{image.height} are too small for this camera encoder; "
+                f"the minimum is {least}x{least}"
             )
         self._centre, self._scale = centre, scale
-        layers: list[nn.Module] = []
-        before = image.shape[2]
-        for index, after in enumerate(channels):
-            stride = 2 if index < 2 else 1
-            layers += [nn.Conv2d(before, after, 5 if index == 0 else 3, stride), nn.ReLU()]
-            before = after
-        self.convolutions = nn.Sequential(*layers[:-1])  # the soft-argmax uses negative values
+        self.convolutions = convolutions
         self.log_sharpness = nn.Parameter(torch.zeros(()))
-        self.size = 2 * before
+        self.size = 2 * convolutions.filters
         self.missing = nn.Parameter(torch.empty(self.size).uniform_(-1, 1)) if optional else None
 
     def forward(self, frames: Tensor) -> Tensor:
