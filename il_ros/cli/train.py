@@ -14,6 +14,7 @@ from il_ros.cli.learning.train_report import BarReporter, JsonReporter, QuietRep
 from il_ros.cli.long_runs import lower_priority, stop_signals
 from il_ros.core.tables import say, worded
 from il_ros.records.outcomes import OUTCOMES
+from il_ros.training.metrics.writers import PROGRAMS, require_installed
 from il_ros.training.trainer.plans import TrainingPlan
 
 if TYPE_CHECKING:
@@ -124,6 +125,13 @@ def add_parser(subparsers: Any) -> None:
         "--from, or begins with a clone",
     )
     parser.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        choices=PROGRAMS,
+        help="also write the metrics for this program, beside curves.csv; may be repeated (docs/training.md)",
+    )
+    parser.add_argument(
         "--background", action="store_true", help="run at idle priority (nice 19, SCHED_IDLE)"
     )
     parser.add_argument(
@@ -138,6 +146,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; return 0 when done, 130 when stopped, 1 when training failed, 2 on an invalid request."""
     try:
+        require_installed(args.log)
         plan = plan_of(args)
         own_steps = _has_own_steps(args)
         if plan.start is not None:  # a trainer goes on without it; a person mistyped it
@@ -241,6 +250,7 @@ def plan_of(args: argparse.Namespace) -> TrainingPlan:
         warm_epochs=args.warm_epochs,
         warm_s=args.warm_seconds,
         background=args.background,
+        log=tuple(args.log),
     )
 
 
@@ -252,10 +262,10 @@ def _has_own_steps(args: argparse.Namespace) -> bool:
     own_steps = args.recipe not in ("", AUTO) and has_own_steps(args.recipe)
     acting = {"--environment": args.environment, "--expert": args.expert}
     if own_steps and args.recorded:
-        given = {**acting, "--warm-epochs": args.warm_epochs, "--resume": args.resume}
+        given = {**acting, "--warm-epochs": args.warm_epochs, "--resume": args.resume, "--log": args.log}
         kind = "whose own steps are the recorded ones"
     elif own_steps:
-        given = {"--warm-epochs": args.warm_epochs, "--warm-seconds": args.warm_seconds}
+        given = {"--warm-epochs": args.warm_epochs, "--warm-seconds": args.warm_seconds, "--log": args.log}
         kind = "with own steps"
     else:
         given = {**acting, "--recorded": args.recorded}
@@ -319,4 +329,5 @@ def _train(
         on_epoch=on_epoch,
         processes=processes,
         jobs=cores(),
+        log=plan.log,
     )

@@ -9,7 +9,7 @@ OUT/checkpoint/             the policy, replaced atomically during training
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,7 +51,7 @@ from il_ros.training.augmentation.mirror import mirrored_too
 from il_ros.training.batches import Batches
 from il_ros.training.device import device_of, torch_settings
 from il_ros.training.loop import EpochMetrics, TrainingLoop
-from il_ros.training.metrics import curves
+from il_ros.training.metrics import curves, writers
 from il_ros.training.processes import ALONE, Processes
 from il_ros.training.recipe import Recipe
 from il_ros.training.samples import Samples, samples
@@ -92,6 +92,7 @@ def train(
     clock: Callable[[], float] = time.monotonic,
     processes: Processes = ALONE,
     jobs: int = 1,
+    log: Collection[str] = (),
 ) -> Outcome:
     """Train a policy and write it to `out`.
 
@@ -101,6 +102,7 @@ def train(
     If the recipe's time limit is too short for all frames, only a part of the old frames is replayed.
     `processes`: those that train together; the first one writes, and all stop when `on_epoch` of one says so.
     `jobs`: processes that may share the tests in the simulator, of which there are none where the task has none.
+    `log`: programs for which the metrics are written, too (`metrics.writers`).
     Raises OutputError if `out` holds anything that no training wrote, ValueError on unusable data, a device that does
     not exist, or processes with different data, TrainingError if a run cannot be resumed or its loss is not finite,
     LostProcessError if another process is gone, OSError if `out` cannot be written.
@@ -171,7 +173,13 @@ def train(
             assert tests is not None
             return tests.measured(_with_weights(loop, weights, dataset, recipe, normaliser))
 
+        begun = loop.curves[-1].step if loop.curves else 0
+        programs = log if processes.first else ()
+        write = opened.enter_context(writers.opened(programs, out, recipe.to_plain(), begun))
         for metrics in loop.epochs(train_batches, validation, clock, None if tests is None else test):
+            write(
+                metrics.step, {name: value for name, value in curves.row(metrics).items() if name != "step"}
+            )
             stopped = processes.any(not on_epoch(metrics))
             if stopped:
                 break

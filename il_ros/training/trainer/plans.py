@@ -16,6 +16,7 @@ from il_ros.records import strict_json as check
 from il_ros.records.outcomes import OUTCOMES
 from il_ros.records.strict_json import JsonError
 from il_ros.sim import HELD_OUT_SEED
+from il_ros.training.metrics.writers import PROGRAMS
 
 
 class PlanError(ValueError):
@@ -34,7 +35,8 @@ class TrainingPlan:
     `recorded`: the recipe has own steps, and they are those that were recorded (`il_ros.rl.recorded`).
     `resume`: continue the run in `out`. `overwrite`: replace the policy in `out`.
     `start`: the checkpoint whose weights and normaliser are the initial ones, with `warm_epochs` epochs and at most
-    `warm_s` seconds; 0: the recipe's. `background`: run at idle priority.
+    `warm_s` seconds; 0: the recipe's. `background`: run at idle priority. `log`: programs for which
+    the metrics are written, too (`il_ros.training.metrics.writers`).
     Raises PlanError on an invalid field.
     """
 
@@ -55,6 +57,7 @@ class TrainingPlan:
     warm_epochs: int = 0
     warm_s: float = 0.0
     background: bool = False
+    log: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require_valid(self)
@@ -76,6 +79,7 @@ class TrainingPlan:
         words += ["--poor"] if self.poor else []
         words += ["--recorded"] if self.recorded else []
         words += [word for task in self.tasks for word in ("--task", task)]
+        words += [word for name in self.log for word in ("--log", name)]
         words += ["--resume"] if resume else []
         if (resume or self.recorded) and self.start is not None:
             words += ["--from", str(self.start)]
@@ -172,6 +176,7 @@ _TRAINING: dict[str, check.Check] = {
     "warm_epochs": check.whole(),
     "warm_s": check.number(0.0),
     "background": check.flag,
+    "log": check.several(check.one_of(*PROGRAMS)),
 }
 _EVALUATION: dict[str, check.Check] = {
     "checkpoint": _path,

@@ -37,6 +37,7 @@ TRAINING = TrainingPlan(
     warm_epochs=7,
     warm_s=2.5,
     background=True,
+    log=("tensorboard",),
 )
 EVALUATION = EvaluationPlan(Path("policies/v3"), 5, "push", "gazebo_classic", 9, 0.5, 2, True, 3.0)
 LONG_S = 60.0
@@ -113,7 +114,7 @@ def test_the_options_of_a_person_make_the_same_plan():
     words = (
         "train episodes --out policies/v3.running --version v3 --contract arm_push --recipe recipe.yaml "
         "--set epochs=3 --set hidden=[8] --outcome success --outcome failure --poor --recorded --task push "
-        "--resume --overwrite --from policies/v2 --warm-epochs 7 --warm-seconds 2.5 --background"
+        "--resume --overwrite --from policies/v2 --warm-epochs 7 --warm-seconds 2.5 --background --log tensorboard"
     )
     wanted = replace(TRAINING, recipe="recipe.yaml", changes=("epochs=3", "hidden=[8]"), tasks=("push",))
     wanted = replace(wanted, race=0.0)  # which chooses what --recipe, --resume and --from fix
