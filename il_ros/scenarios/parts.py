@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from il_ros.core import contract as contracts
+from il_ros.core.contract import ContractError
 from il_ros.core.executables import NODES
 from il_ros.core.plugins import EXPERTS, names
 from il_ros.records.rating import TOPIC as RATING
@@ -29,7 +31,7 @@ from il_ros.scenarios.node import node
 from il_ros.scenarios.node_parameters import DEVICE_NODE
 from il_ros.scenarios.session_node import session_options, session_parameters
 from il_ros.session.setup import REST_MODE
-from il_ros.sim.tasks.task import camera_names, require_simulator, task_class
+from il_ros.sim.tasks.task import camera_names, more_cameras, require_simulator, task_class
 
 THINKING_S = 60.0
 """Time-out for one action of a program in lockstep; afterwards the simulator steps without it."""
@@ -56,6 +58,8 @@ def sim(given: Given) -> tuple[Spec, ...]:
     }
     if answers(given):
         parameters["lockstep_answers"] = answers(given)
+    if asked := _more_cameras(given):
+        parameters["more_cameras"] = asked
     needed = ("task", "simulator", "lockstep", "lockstep_answers", "paused")
     return (node(given, "sim", "sim", parameters, sim_time=False, required=needed),)
 
@@ -161,6 +165,19 @@ def recorder(given: Given) -> tuple[NodeSpec, ...]:
 def _cameras(task: str) -> list[str]:
     """Return the names of the topics' cameras of a simulated task, as the simulator publishes them."""
     return [name if name == "camera" else f"{name}_camera" for name in camera_names(task)]
+
+
+def _more_cameras(given: Given) -> str:
+    """Return the task's cameras that publish only on request and that the contract observes, separated by spaces."""
+    names = more_cameras(task_class(given["task"]))
+    if not (names and given.get("contract")):
+        return ""  # a task's own contract observes none of them
+    try:
+        known = contracts.find(given["contract"])
+    except (ContractError, FileNotFoundError):
+        return ""  # the nodes refuse the contract
+    topics = {spec.topic for spec in known.observations}
+    return " ".join(name for name in names if f"{name}_camera/image_raw" in topics)
 
 
 def judge(given: Given) -> tuple[NodeSpec, ...]:

@@ -307,6 +307,16 @@ def test_an_argument_that_is_not_a_number_is_refused_by_name():
         SCENARIOS["sim"].nodes({"speed": "fast"})
 
 
+def test_the_simulator_publishes_a_camera_on_request_if_the_contract_observes_it(tmp_path):
+    text = share.path("config", "contracts", "arm_push_images.yaml").read_text()
+    own = tmp_path / "side.yaml"
+    own.write_text(text.replace("wrist_camera/", "side_camera/"))
+    for named, wanted in ((str(own), "side"), ("arm_push_images", None), ("", None), ("no.yaml", None)):
+        nodes = SCENARIOS["record"].nodes({"task": "push", "contract": named})
+        (sim,) = (spec for spec in nodes if spec.name == "sim")
+        assert sim.parameters.get("more_cameras") == wanted
+
+
 def test_a_persons_session_records_the_simulators_cameras():
     both = "overhead_camera/image_raw wrist_camera/image_raw"
     assert parameter("dagger", "recorder", "camera_topics") == both

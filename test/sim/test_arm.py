@@ -13,7 +13,7 @@ from il_ros.core import messages
 from il_ros.sim.mujoco.render import load_triton
 from il_ros.sim.tasks.arm import ARM_COMMAND, GRIPPER_COMMAND
 from il_ros.sim.tasks.kinematics import pointing_down
-from il_ros.sim.tasks.task import RESET_PAUSE_NS, Cameras, make_task
+from il_ros.sim.tasks.task import RESET_PAUSE_NS, Cameras, camera_names, make_task
 
 ARRAY = "std_msgs/msg/Float64MultiArray"
 ARM_TASKS = ("reach", "push", "pick_place")
@@ -228,6 +228,29 @@ def test_the_overhead_camera_shows_the_block_at_its_position():
     assert 20 < len(rows) < 150
     assert rows.mean() == pytest.approx(47.5 - scale * (block[0] - 0.31), abs=1.5)
     assert columns.mean() == pytest.approx(47.5 - scale * block[1], abs=1.5)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_side_camera_shows_how_high_the_ball_is(seed):
+    task = make_task("reach", cameras=Cameras(("side",), 96, 96))
+    task.reset(seed)
+    ball = task.scene.goal_m
+    data = by_topic(task)["side_camera/image_raw"].data.reshape(96, 96, 3).astype(int)
+    rows, columns = np.nonzero(data[..., 1] > data[..., [0, 2]].max(axis=2) + 25)
+    # 0.75 m beside (0.31, 0) at a height of 0.35 m, looking down by 15.66 degrees, 40 degrees; columns point to x
+    apart, tilt = ball - [0.31, -0.75, 0.35], np.radians(15.66)
+    ahead = apart[1] * np.cos(tilt) - apart[2] * np.sin(tilt)
+    up = apart[1] * np.sin(tilt) + apart[2] * np.cos(tilt)
+    scale = 48 / np.tan(np.radians(20)) / ahead
+    assert 15 < len(rows) < 80  # a ball of 2 cm: a radius of about 3 pixels
+    assert rows.mean() == pytest.approx(47.5 - scale * up, abs=1.5)
+    assert columns.mean() == pytest.approx(47.5 + scale * apart[0], abs=1.5)
+
+
+def test_the_side_camera_publishes_only_on_request():
+    with pytest.raises(ValueError, match="there is no 'front'; the task has: overhead, wrist, side"):
+        make_task("push", cameras=Cameras(("front",)))
+    assert "side" not in camera_names("push")
 
 
 def test_images_can_have_different_sizes():

@@ -23,6 +23,9 @@ def declare_task(node: Node) -> Task:
         "next ~/reset begins; empty: the seed's start",
     )  # fmt: skip
     seen = declare(node, "cameras", True, "render and publish the task's cameras", read_only=True)
+    asked = declare(
+        node, "more_cameras", "", "cameras that publish only on request, separated by spaces", read_only=True
+    )  # fmt: skip
     width = declare(
         node,
         "camera_width",
@@ -47,7 +50,8 @@ def declare_task(node: Node) -> Task:
         node, "camera_divisor", 1, "control periods per camera frame", minimum=1, read_only=True
     )  # fmt: skip
     try:
-        cameras = Cameras(camera_names(name) if seen else (), width, height, divisor)
+        names = (*camera_names(name), *asked.split()) if seen else ()
+        cameras = Cameras(names, width, height, divisor)
         return make_task(name, cameras=cameras, simulator=simulator)
     except ValueError as error:
         raise managed.Refusal(f"parameter task: {error}") from error

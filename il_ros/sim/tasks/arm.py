@@ -26,7 +26,7 @@ OBJECT_POSE = "object_pose"
 GOAL_POSE = "goal_pose"
 ARM_COMMAND = "arm_position_controller/commands"
 GRIPPER_COMMAND = "gripper_position_controller/commands"
-CAMERAS = ("overhead", "wrist")
+CAMERAS, MORE_CAMERAS = ("overhead", "wrist"), ("side",)
 
 HOME_M = np.array([0.20, 0.0, 0.16])
 HOME_SPREAD_RAD = np.array([0.15, 0.05, 0.05, 0.02, 0.05, 0.15])
@@ -46,6 +46,7 @@ class ArmTask(ABC):
     robot = "arm"
     control_period_ns = CONTROL_PERIOD_NS
     camera_names: tuple[str, ...] = CAMERAS
+    more_cameras: tuple[str, ...] = MORE_CAMERAS
     view = "overhead_camera/image_raw"
     simulators = (*SIMULATORS, GZ)
 
@@ -148,7 +149,7 @@ class ArmTask(ABC):
         self._steps = int(own[-1])
 
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return the image (height, width, 3) of 'overhead', 'wrist' or 'scene' (an outside view)."""
+        """Return the image (height, width, 3) of 'overhead', 'wrist', 'side' or 'scene' (an outside view)."""
         return self.scene.picture(camera, width, height)
 
     def close(self) -> None:

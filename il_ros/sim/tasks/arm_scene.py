@@ -24,7 +24,7 @@ class Joints:
 class ArmScene(Scene, Protocol):
     """One task's scene. Positions (3,) in metres in the world's frame, quaternions (4,) wxyz.
 
-    Cameras: 'overhead', 'wrist' and 'scene'.
+    Cameras: 'overhead', 'wrist', 'side' and 'scene'.
     """
 
     has_object: bool

@@ -208,7 +208,7 @@ def make_task(name: str, *, cameras: Cameras = NO_CAMERAS, simulator: str = "muj
     """
     kind = task_class(name)
     require_simulator(kind, simulator, GZ)  # gz-sim has a node of its own
-    cameras.require(kind.camera_names)
+    cameras.require((*kind.camera_names, *more_cameras(kind)))
     return kind.create(cameras, simulator)
 
 
@@ -216,6 +216,11 @@ def task_class(name: str) -> TaskClass:
     """Return the class of a task. Raises PluginError if it is not registered or cannot be used."""
     found: TaskClass = plugins.load(plugins.TASKS, name, lambda loaded: _fault(loaded, name))
     return found
+
+
+def more_cameras(kind: TaskClass) -> tuple[str, ...]:
+    """Return the cameras of a task that publish only where a contract observes them: what it says (`more_cameras`)."""
+    return tuple(getattr(kind, "more_cameras", ()))
 
 
 def camera_names(name: str) -> tuple[str, ...]:

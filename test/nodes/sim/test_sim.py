@@ -189,6 +189,15 @@ def test_cameras_are_published_when_enabled(graph, start):
     assert (pictures[0].width, pictures[0].height, pictures[0].encoding) == (32, 24, "rgb8")
 
 
+def test_a_camera_is_published_on_request(graph, start):
+    start(task="reach", cameras=True, more_cameras="side", camera_width=32, camera_height=24, speed=20.0)
+    pictures = graph.received("side_camera/image_raw", "sensor_msgs/msg/Image")
+    graph.until(lambda: pictures, "a picture")
+    assert (pictures[0].width, pictures[0].height) == (32, 24)
+    with pytest.raises(managed.Refusal, match="there is no 'left'; the task has: overhead, wrist, side"):
+        start(task="reach", cameras=True, more_cameras="left")
+
+
 def test_without_graphics_cameras_are_refused_with_the_reason(graph, start, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "steam")
     with pytest.raises(managed.Refusal, match="parameter cameras: MUJOCO_GL is 'steam'"):

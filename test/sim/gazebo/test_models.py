@@ -97,6 +97,22 @@ def test_links_tool_and_wrist_camera_have_the_same_poses_as_in_mujoco():
         np.testing.assert_allclose(eye[:3, :3], np.stack([-z, -x, y], axis=1), atol=1e-3)
 
 
+@pytest.mark.parametrize("task", ["reach", "push", "pick_place"])
+def test_the_cameras_beside_the_table_are_as_in_mujoco(task):
+    scene = arm.MujocoArm(task, NO_CAMERAS)
+    mujoco.mj_forward(scene.model, scene.data)
+    (holder,) = (model for model in world_element(task).iter("model") if model.get("name") == "cameras")
+    sensors = {sensor.get("name"): sensor for sensor in holder.iter("sensor")}
+    assert sensors.keys() == {"overhead", "side", "scene"}
+    for name, sensor in sensors.items():
+        eye, seen = transform(sensor), scene.data.cam(name)
+        x, y, z = seen.xmat.reshape(3, 3).T  # right, up, back; SDF's camera looks along its x, left is y
+        np.testing.assert_allclose(eye[:3, 3], seen.xpos, atol=1e-3)
+        np.testing.assert_allclose(eye[:3, :3], np.stack([-z, -x, y], axis=1), atol=1e-3)
+        across = float(sensor.findtext("camera/horizontal_fov"))
+        assert np.degrees(across) == pytest.approx(scene.model.camera(name).fovy[0], abs=1e-3)
+
+
 def test_joints_have_mujocos_limits():
     scene = arm.MujocoArm("push", NO_CAMERAS)
     joints = {joint.get("name"): joint for joint in sdf("arm").findall("joint")}

@@ -102,7 +102,9 @@ def test_every_topic_of_a_contract_exists_with_its_type(name):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_camera_of_the_embedded_simulator_is_carried(name):
-    reference = make_task(name, cameras=Cameras(("camera",) if name == "drive" else ("overhead", "wrist")))
+    reference = make_task(
+        name, cameras=Cameras(("camera",) if name == "drive" else ("overhead", "wrist", "side"))
+    )
     shown = {topic for topic, kind in reference.streams.items() if kind == IMAGE}
     reference.close()
     assert shown == {e["ros_topic_name"] for e in bridge(name) if e["ros_type_name"] == IMAGE}
