@@ -70,7 +70,7 @@ class CloneUse:
     `use`: START: its weights are the actor's first ones. RESIDUAL: the actor's answer is added to the clone's, within
     `reach` deviations of the demonstrations. CHOICE: actor or clone acts, whichever the critics value more.
     `weight`: of the cloning loss beside that of reinforcement learning; it falls to 0 over `fade_steps` updates of the
-    actor, 0: it stays.
+    actor, 0: it stays. That of a residual is of what it adds, in units of its reach.
     """
 
     use: str = START
@@ -84,10 +84,6 @@ class CloneUse:
             at_least(name, getattr(self, name), 0)
         if not 0 < self.reach <= 100:
             raise ValueError(f"reach is {self.reach:g}; it must be above 0, and at most 100 deviations")
-        if self.use == RESIDUAL and self.weight:
-            raise ValueError(
-                f"weight is {self.weight:g}; a residual keeps the clone, and has no cloning loss: 0 is needed"
-            )
 
     def weight_after(self, updates: int) -> float:
         """Return the weight of the cloning loss after so many updates of the actor."""
