@@ -63,7 +63,7 @@ class EpisodeJudge:
             assert isinstance(settings, SuccessSettings)
             sure = self._sure.see(observation, tick_ns)
             probability = self._sure.probability
-            if not self._unfinished and probability < settings.threshold:
+            if not self._unfinished and probability < settings.decides_at:
                 self._unfinished = True
                 self._sure.forget()
                 sure = False
@@ -86,4 +86,4 @@ def _surer(success: LoadedReward, end_at: float) -> LoadedReward:
     settings = success.settings
     if not isinstance(settings, SuccessSettings):
         return success  # `SuccessWatch` refuses it
-    return replace(success, settings=replace(settings, threshold=max(settings.threshold, end_at)))
+    return replace(success, settings=replace(settings, threshold=max(settings.decides_at, end_at)))

@@ -24,7 +24,7 @@ class Hold:
     """Says when a probability was at the threshold for `hold_s`: the one rule of live and recorded episodes."""
 
     def __init__(self, settings: SuccessSettings, period_s: float) -> None:
-        self._threshold, self._needed = settings.threshold, hold_ticks(settings, period_s)
+        self._threshold, self._needed = settings.decides_at, hold_ticks(settings, period_s)
         self._row = 0
 
     def reached(self, probability: float) -> bool:

@@ -107,7 +107,9 @@ class RecordedLearner:
         shown = [step for step in every if step.shown] or every
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._settings.seed)
-            self._agent = make_agent(scales.contract, shape, recipe.agent, recipe.clone, (0.0, 1.0))
+            self._agent = make_agent(
+                scales.contract, shape, recipe.agent, recipe.clone.of_recorded(), (0.0, 1.0)
+            )
         network = start.network
         clone = _clone_in(network)
         assert isinstance(clone, ActorNetwork)

@@ -183,6 +183,26 @@ def test_the_cloning_loss_is_that_of_demonstrated_steps_more_of_those_that_are_w
     assert float(agent._cloning_loss(batch, seen).detach()) == pytest.approx(wanted, rel=1e-4)
 
 
+def test_the_cloning_loss_of_a_residual_is_that_of_what_it_adds(shown, clone):
+    """The clone says 0.5, the actor adds nothing; the reach is 0.4. Shown: 0.7, half of it, and 0, beyond its end."""
+    agent = learner(shown, clone, CloneUse(RESIDUAL), seeds=1, steps=60, frozen_steps=50).agent
+    for network in (agent._actor, agent._critics, agent._clone):
+        for layer in network.layers:
+            for parameter in layer.parameters():
+                torch.nn.init.zeros_(parameter)
+    agent._clone.layers[-1].bias.data[..., 0] = np.arctanh(0.5)
+    agent._reach.fill_(0.4)
+    state, flags = Window(torch.zeros(4, 1, 1)), torch.zeros(4, dtype=torch.bool)
+    batch = Transition(state, torch.tensor([[0.9], [0.9], [0.7], [0.0]]), state, flags, flags)
+    seen = marked_state(state)
+    assert float(agent._cloning_loss(batch, seen).detach()) == pytest.approx((0.5**2 + 1.0**2) / 2)
+    agent._values = lambda critics, seen, action: action.view(1, 1, -1)  # worth what the action is
+    advantages = np.array([0.7, 0.0]) - 0.5  # over the clone's action, which the actor leaves as it is
+    weights = np.exp((advantages / advantages.std(ddof=1)).clip(-2, 2))
+    wanted = (weights / weights.mean() * np.array([0.25, 1.0])).mean()
+    assert float(agent._cloning_loss(batch, seen).detach()) == pytest.approx(wanted, rel=1e-4)
+
+
 def test_an_own_episode_that_succeeds_becomes_a_demonstration(shown, clone):
     found = learner(shown, clone, USES[START], seeds=1, keep_successes=True)
     before = found._shown.counts[0]
@@ -231,5 +251,3 @@ def test_a_clone_that_is_not_there_is_missed(shown, use, says):
 def test_a_reward_of_single_steps_looks_one_step_ahead(shown, clone):
     good = learner(shown, clone, USES[START])
     assert good.rewards.looks_ahead
-    with pytest.raises(ValueError, match="weight is 1; a residual keeps the clone"):
-        CloneUse(RESIDUAL, weight=1.0)

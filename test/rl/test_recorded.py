@@ -17,7 +17,7 @@ from il_ros.rl.agents.agent import CHOICE, RESIDUAL, START, AgentSettings, Clone
 from il_ros.rl.demonstrations import fit_scales, recorded_steps
 from il_ros.rl.learner import Imitation
 from il_ros.rl.recipe import ImitationRecipe
-from il_ros.rl.recorded import earlier_state, train_recorded, unusable
+from il_ros.rl.recorded import RecordedLearner, earlier_state, train_recorded, unusable
 from il_ros.rl.world import Scales
 from il_ros.training import recipe as cloning
 from il_ros.training.run import train
@@ -201,6 +201,17 @@ def test_while_only_the_critics_learn_the_policy_stays_the_clone_and_the_time_li
     for place in (-0.7, 0.2):
         seen = {"observation": np.array([place])}
         np.testing.assert_allclose(done.policy.act(seen), clone.act(seen), atol=1e-6)
+
+
+def test_recorded_steps_are_learnt_with_a_cloning_loss_where_the_recipe_has_none(shown, clone):
+    residual = replace(RECIPE, clone=CloneUse(RESIDUAL, recorded_weight=0.7))
+    scales = Scales(shown.contract, Inputs.for_policy(shown.contract, ACTOR), clone.normaliser, clone.form)
+    steps = [recorded_steps(episode, scales) for episode in shown.train]
+    weights = [
+        RecordedLearner(recipe, scales, steps, clone)._agent._clone_use.weight_after(200)
+        for recipe in (residual, RECIPE)
+    ]
+    assert weights == [0.7, 0.25]  # that of RECIPE is 0.5, and falls to 0 over 400 updates
 
 
 def test_what_cannot_be_learnt_from_is_refused(shown, clone, tmp_path):

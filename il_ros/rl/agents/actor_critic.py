@@ -168,13 +168,22 @@ class SoftActorCritic:
         The weights exp(advantage / its deviation in the batch), of mean 1, are bounded.
         """
         mean = torch.tanh(squashed_gaussian(self._actor.of_rows(seen))[0])
-        error = (mean - batch.action).square().sum(dim=1) * ~batch.absorbing
+        error = (mean - self._said_for(seen, batch.action)).square().sum(dim=1) * ~batch.absorbing
         with torch.no_grad():
-            done, own = (self._values(self._critics, seen, each).mean(dim=1) for each in (batch.action, mean))
+            acts = batch.action, self._action_of(seen, mean)
+            done, own = (self._values(self._critics, seen, each).mean(dim=1) for each in acts)
             advantage = self._of_shown(done - own)
             weight = (advantage / (advantage.std(dim=1, keepdim=True) + 1e-6)).clamp(-_MOST, _MOST).exp()
             weight = weight / weight.mean(dim=1, keepdim=True)
         return (weight * self._of_shown(error.view(self._seeds, -1))).mean()
+
+    def _action_of(self, seen: Tensor, said: Tensor) -> Tensor:
+        """Return the actions (K * B, A) that follow from what the actor says, -1..1: itself."""
+        return said
+
+    def _said_for(self, seen: Tensor, action: Tensor) -> Tensor:
+        """Return what the actor is to say (K * B, A) for these actions; the inverse of `_action_of`."""
+        return action
 
     def _of_shown(self, rows: Tensor) -> Tensor:
         """Return the second half (K, B / 2) of the rows (K, B) of each agent: the demonstrated ones."""

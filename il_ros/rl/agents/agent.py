@@ -8,7 +8,7 @@ K agents learn at once; the rows of a transition (K * B) are those of all of the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -70,24 +70,26 @@ class CloneUse:
     `use`: START: its weights are the actor's first ones. RESIDUAL: the actor's answer is added to the clone's, within
     `reach` deviations of the demonstrations. CHOICE: actor or clone acts, whichever the critics value more.
     `weight`: of the cloning loss beside that of reinforcement learning; it falls to 0 over `fade_steps` updates of the
-    actor, 0: it stays.
+    actor, 0: it stays. That of a residual is of what it adds, in units of its reach. `recorded_weight`: it stands
+    in place of a weight of 0 where the steps were recorded, and no own step puts right what the critics overrate.
     """
 
     use: str = START
     weight: float = 0.0
     fade_steps: int = 0
     reach: float = 2.0
+    recorded_weight: float = 1.0
 
     def __post_init__(self) -> None:
         one_of("use", self.use, USES)
-        for name in ("weight", "fade_steps"):
+        for name in ("weight", "fade_steps", "recorded_weight"):
             at_least(name, getattr(self, name), 0)
         if not 0 < self.reach <= 100:
             raise ValueError(f"reach is {self.reach:g}; it must be above 0, and at most 100 deviations")
-        if self.use == RESIDUAL and self.weight:
-            raise ValueError(
-                f"weight is {self.weight:g}; a residual keeps the clone, and has no cloning loss: 0 is needed"
-            )
+
+    def of_recorded(self) -> CloneUse:
+        """Return the use in a training from recorded steps."""
+        return self if self.weight else replace(self, weight=self.recorded_weight, fade_steps=0)
 
     def weight_after(self, updates: int) -> float:
         """Return the weight of the cloning loss after so many updates of the actor."""

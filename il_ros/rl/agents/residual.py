@@ -84,7 +84,14 @@ class ResidualActorCritic(SoftActorCritic):
         self, seen: Tensor, rng: torch.Generator, noise: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         added, log_density = super()._drawn(seen, rng, noise)
-        return residual(self._cloned(seen), self._reach, added), log_density
+        return self._action_of(seen, added), log_density
+
+    def _action_of(self, seen: Tensor, said: Tensor) -> Tensor:
+        return residual(self._cloned(seen), self._reach, said)
+
+    def _said_for(self, seen: Tensor, action: Tensor) -> Tensor:
+        """Return what is to be added, in units of its reach; what it cannot reach counts as its ends."""
+        return ((action - self._cloned(seen)) / self._reach).clamp(-1.0, 1.0)
 
     @torch.no_grad()
     def _add_nothing(self, seed: int) -> None:

@@ -43,15 +43,15 @@ class MirrorError(ValueError):
 
 
 def mirrored_too(
-    episodes: Sequence[EpisodeArrays], lines: Sequence[str], contract: Contract
+    episodes: Sequence[EpisodeArrays], lines: Sequence[str], contract: Contract, *, acts: bool = True
 ) -> list[EpisodeArrays]:
     """Return the episodes, followed by a mirrored copy of each, of the same name, where `lines` declare a mirror.
 
-    Raises MirrorError.
+    `acts`: whether the commands are learnt, and so must be mirrored. Raises MirrorError.
     """
     if not lines:
         return list(episodes)
-    mirror = Mirror.of(lines, contract)
+    mirror = Mirror.of(lines, contract, acts=acts)
     return [*episodes, *(mirror.episode(each) for each in episodes)]
 
 
@@ -92,8 +92,8 @@ class Mirror:
     groups: Mapping[str, str]
 
     @classmethod
-    def of(cls, lines: Sequence[str], contract: Contract) -> Mirror:
-        """Return the mirror that the lines of a recipe declare; raises MirrorError."""
+    def of(cls, lines: Sequence[str], contract: Contract, *, acts: bool = True) -> Mirror:
+        """Return the mirror that the lines of a recipe declare; raises MirrorError. `acts`: see `mirrored_too`."""
         numeric = [spec for spec in contract.observations if spec.kind == "numeric"]
         observed = _unchanged((spec.key, spec.elements) for spec in numeric)
         commanded = _unchanged((spec.key, spec.names) for spec in contract.actions)
@@ -103,7 +103,7 @@ class Mirror:
                 _enter(line, equation, (observed, commanded), entered)
             else:
                 flipped.add(_flippable(line, contract))
-        if not any(_changes(commanded, number) for number in commanded):
+        if acts and not any(_changes(commanded, number) for number in commanded):
             keys = ", ".join(spec.key for spec in contract.actions)
             raise MirrorError(
                 f"mirror: no line changes an action ({keys}), but a mirrored task has other commands"

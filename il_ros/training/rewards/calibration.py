@@ -18,10 +18,12 @@ from il_ros.rewards.frames import FrameSettings
 from il_ros.rewards.progress import ProgressSettings, Stall
 from il_ros.rewards.success import SuccessSettings
 from il_ros.rewards.watch import hold_ticks
-from il_ros.training.rewards.rating import shares
+from il_ros.training.rewards.rating import fired_s, shares
 
 _CERTAIN = 1e-6
 """Probabilities nearer to 0 or 1 say no more."""
+THRESHOLDS = np.arange(1, 20) / 20
+ON_TIME_S = 0.3
 
 
 def calibrated(
@@ -38,13 +40,18 @@ def calibrated(
     if len(members) == 1:
         return settings
     if isinstance(settings, SuccessSettings):
-        verdicts, seen = [], []
-        for episode, share in _unlearnt(members, episodes, left):
-            if episode.outcome in (SUCCESS, FAILURE):
-                verdicts.append(episode.outcome == SUCCESS)
-                seen.append(clearest(share, hold_ticks(settings, episode.period_ns / 1e9)))
+        marked = [
+            pair for pair in _unlearnt(members, episodes, left) if pair[0].outcome in (SUCCESS, FAILURE)
+        ]
+        verdicts = [episode.outcome == SUCCESS for episode, _ in marked]
+        seen = [clearest(share, hold_ticks(settings, episode.period_ns / 1e9)) for episode, share in marked]
         scale, offset = platt(np.array(seen), np.array(verdicts))
-        return replace(settings, scale=scale, offset=offset)
+        found = replace(settings, scale=scale, offset=offset)
+        said = [
+            (episode, expit(scale * logit(np.clip(share, _CERTAIN, 1 - _CERTAIN)) + offset))
+            for episode, share in marked
+        ]
+        return found if settings.threshold else replace(found, threshold=best_threshold(found, said))
     if isinstance(settings, ProgressSettings):
         longest_s = 0.0
         for episode, share in _unlearnt(members, episodes, left):
@@ -53,6 +60,28 @@ def calibrated(
                 longest_s = max(longest_s, period_s, *(stall.after(value, period_s) for value in share))
         return replace(settings, stall_s=longest_s)
     return settings
+
+
+def best_threshold(settings: SuccessSettings, said: Sequence[tuple[EpisodeArrays, Vector]]) -> float:
+    """Return the threshold by which most verdicts are met, and most successes seen at the right time.
+
+    `said`: marked episodes with the probability (N,) of each tick. The right time is within `ON_TIME_S` of the first
+    tick that the label says shows the success (`shown_s` before the last one). Of equally good thresholds it is the
+    middle one of the longest row.
+    """
+    scores = []
+    for threshold in THRESHOLDS:
+        tried, score = replace(settings, threshold=float(threshold)), 0
+        for episode, probability in said:
+            time_s = (episode.ticks_ns - episode.ticks_ns[0]) / 1e9
+            found = fired_s(probability, time_s, episode.period_ns / 1e9, tried)
+            score += (found is not None) == (episode.outcome == SUCCESS)
+            if found is not None and episode.outcome == SUCCESS:
+                score += abs(found - (float(time_s[-1]) - settings.shown_s)) <= ON_TIME_S
+        scores.append(score)
+    best = np.flatnonzero(np.array(scores) == max(scores))
+    row = max(np.split(best, np.flatnonzero(np.diff(best) > 1) + 1), key=len)
+    return float(THRESHOLDS[row[len(row) // 2]])
 
 
 def clearest(share: Vector, ticks: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -13,6 +13,7 @@ import torch
 
 from il_ros.core import atomic
 from il_ros.episodes.arrays.dataset import Dataset
+from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser, fit_shown, fit_state, noise_floors
 from il_ros.rewards import checkpoint
 from il_ros.rewards.checkpoint import LoadedReward
@@ -20,6 +21,7 @@ from il_ros.rewards.frames import FrameModel, FrameSettings
 from il_ros.rewards.progress import ProgressSettings
 from il_ros.rewards.registry import inputs_of, make_reward
 from il_ros.rewards.success import SuccessSettings
+from il_ros.training.augmentation.mirror import mirrored_too
 from il_ros.training.batches import Batches
 from il_ros.training.device import torch_settings
 from il_ros.training.loop import EpochMetrics, TrainingLoop
@@ -29,6 +31,7 @@ from il_ros.training.rewards.calibration import calibrated
 from il_ros.training.rewards.rating import Rated, rate
 from il_ros.training.rewards.verdicts import epoch_of, folds, labelled, require_verdicts
 from il_ros.training.run import package_version
+from il_ros.training.samples import Samples
 
 TRAINING = Training(
     epochs=40, batch_size=32, learning_rate=3e-3, shift_px=6, state_noise=0.05, weight_decay=1e-4
@@ -66,7 +69,12 @@ def train(
     if out.exists():
         atomic.require_only(out, (*checkpoint.FILES, curves.TABLE, curves.PICTURE))
     inputs, history = inputs_of(dataset.contract, settings), settings.history(dataset.contract)
-    some = labelled(dataset.train, inputs, settings, history)
+
+    def labels(episodes: Sequence[EpisodeArrays]) -> Samples:
+        mirrored = mirrored_too(episodes, training.mirror, dataset.contract, acts=False)
+        return labelled(mirrored, inputs, settings, history)
+
+    some = labels(dataset.train)
     floors = noise_floors(some.features, inputs.units)
     normaliser = Normaliser(
         fit_state(some.features, inputs.groups, floors),
@@ -87,7 +95,7 @@ def train(
     with torch_settings(training.threads):
         for member, without in enumerate(left):
             shown = [episode for place, episode in enumerate(dataset.train) if place not in without]
-            some = labelled(shown, inputs, settings, history)
+            some = labels(shown)
             seed = training.seed + member
             one = made(replace(settings, members=1), seed)
             loop = TrainingLoop(one.network, replace(training, seed=seed))

@@ -1,6 +1,7 @@
 """Success models: labels from verdicts, the time at which a success is seen, training, and `il-ros reward`."""
 
 import shutil
+from dataclasses import replace
 
 import line_env
 import numpy as np
@@ -15,6 +16,7 @@ from il_ros.rewards import checkpoint
 from il_ros.rewards.registry import inputs_of
 from il_ros.rewards.success import SuccessModel, SuccessSettings
 from il_ros.training.rewards import verdicts
+from il_ros.training.rewards.calibration import best_threshold
 from il_ros.training.rewards.rating import fired_s, rate
 from il_ros.training.rewards.run import TRAINING, train
 from il_ros.training.rewards.verdicts import VerdictError, labelled, require_verdicts
@@ -69,6 +71,23 @@ def test_a_success_is_seen_when_the_probability_was_high_for_long_enough():
     assert fired_s(np.array(found), times, 0.1, SuccessSettings(hold_s=0.0)) == pytest.approx(0.1)
 
 
+def test_the_threshold_is_found_by_verdicts_and_times_and_lies_in_the_middle_of_the_best():
+    """Successes say 0.4 until 1 s before their end, then 0.9; a failure says 0.62 for a second. 10 Hz, ends at 5.9 s.
+
+    Up to 0.4 the successes are seen at once, 5 s too early; up to 0.6 the failure is one, too. From 0.65 to 0.9 all
+    verdicts and times are right: the middle of 0.65, 0.7, ... 0.9 is 0.8.
+    """
+    success, failure = np.full(60, 0.4), np.full(60, 0.1)
+    success[50:] = 0.92
+    failure[20:30] = 0.62
+    said = [(episode("success"), success), (episode("success"), success), (episode("failure"), failure)]
+    settings = SuccessSettings(hold_s=0.2, shown_s=0.8)
+    assert best_threshold(settings, said) == pytest.approx(0.8)
+    late = SuccessSettings(hold_s=0.2, shown_s=0.2)  # seen 0.7 s before: no threshold makes these times right
+    assert best_threshold(late, said) == pytest.approx(0.8)
+    assert (SuccessSettings().decides_at, SuccessSettings(threshold=0.7).decides_at) == (0.5, 0.7)
+
+
 def test_the_reward_of_a_step_is_the_success_of_what_it_leads_to_and_0_in_the_absorbing_state(contract):
     with torch.random.fork_rng(devices=[]):
         spec = type("Spec", (), {"inputs": inputs_of(contract, SuccessSettings())})
@@ -98,8 +117,6 @@ QUICK = ["epochs=60", "hidden=[16]", "learning_rate=0.01", "validation=0.0"]
 
 
 def quick_model(data, out):
-    from dataclasses import replace
-
     settings = SuccessSettings(hidden=(16,))
     return train(data, settings, replace(TRAINING, epochs=60, learning_rate=0.01, validation=0.0), out)
 
@@ -162,6 +179,18 @@ def test_equal_seeds_give_equal_models_to_the_bit(judged, tmp_path):
     assert files[0] == files[1]
 
 
+def test_a_declared_mirror_doubles_what_is_learnt(judged, tmp_path):
+    _, data = judged
+    (element,) = data.contract.observation("observation").elements
+    settings, quick = SuccessSettings(hidden=(4,), members=1), replace(TRAINING, epochs=1, validation=0.0)
+    plain = train(data, settings, quick, tmp_path / "plain").reward
+    mirror = (f"observation[{element}] = -observation[{element}]",)
+    mirrored = train(data, settings, replace(quick, mirror=mirror), tmp_path / "mirrored").reward
+    assert mirrored.metrics["frames"] == 2 * plain.metrics["frames"]
+    assert mirrored.normaliser.state.centre == pytest.approx(0.0)  # both sides were shown alike
+    assert plain.normaliser.state.centre != pytest.approx(0.0)
+
+
 def run(capsys, *words):
     status = il_ros([str(word) for word in words])
     told = capsys.readouterr()
@@ -202,7 +231,10 @@ def test_the_command_trains_ranks_and_plots(judged, tmp_path, capsys, monkeypatc
             "--family gail: is not learnt from episodes alone; there is: success",
         ),
         (["train", "ROOT", "--set", "treshold=0.3"], "unknown key; did you mean 'threshold'"),
-        (["train", "ROOT", "--set", "threshold=2"], "threshold is 2; it must be above 0 and below 1"),
+        (
+            ["train", "ROOT", "--set", "threshold=2"],
+            "threshold is 2; it must be above 0 and below 1, or 0: found",
+        ),
         (["train", "ROOT", "--set", "inputs=[camera]"], "has no 'camera'; it has: observation"),
         (["train", "UNMARKED"], "with the verdict success; a success model needs 3"),
         (["rank", "ROOT", "--reward", "nowhere"], "nowhere: no such folder"),
