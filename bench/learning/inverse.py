@@ -4,7 +4,7 @@ For each task and seed: `--demonstrations` episodes of the scripted expert are r
 decisions. The inverse model learns from the robot's own driving: first of a policy from `--first` other demonstrations,
 half of the episodes with noise on its commands; then, for `--rounds`, of the policy that was cloned from the labels so
 far. Both policies learn from the same episodes with the same recipe and are tried from the same starts. Everything goes
-through bags. Prints one JSON line per seed, and one per task.
+through bags. Prints one JSON line per seed, and one per task. What `--out` has already is not measured again.
 """
 
 import argparse
@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MUJOCO_GL", "egl")
 
 import numpy as np
+from every_family import add_line, read_lines
 
 from il_ros.core import contract as contracts
 from il_ros.episodes import inferred_labels, layout
@@ -39,6 +40,7 @@ from il_ros.training.inverse.labels import infer
 from il_ros.training.run import train
 
 FIRST_SEED, DRIVING_SEED = 800_000, 200_000
+POLICIES = ("true", "inferred", "first")
 MEASURED = {"push": ("joints", "object"), "drive": ("odom",), "reach": ("joints",)}
 """What the inverse model observes of each task: what shows motion. Policies observe what they do otherwise."""
 ODOMETRY = "  odom: {topic: odom, type: nav_msgs/msg/Odometry, fields: [linear, angular], max_age_s: 0.1}\n"
@@ -153,12 +155,12 @@ def measured(task_name, seed, args):
         "seed": seed,
         "driven_episodes": driven,
         "label_error": [round(each, 4) for each in apart],
-        **{name: score.successes for name, score in scores.items()},
-        "episodes": args.episodes,
+        **{name: [int(episode.success) for episode in score.episodes] for name, score in scores.items()},
+        "load": round(os.getloadavg()[0], 1),
         "seconds": round(time.monotonic() - began_s),
     }
-    print(json.dumps(found), flush=True)
-    return {name: [episode.success for episode in score.episodes] for name, score in scores.items()}
+    print(json.dumps({**found, **{name: score.successes for name, score in scores.items()}}), flush=True)
+    return found
 
 
 def error(watched, shown, own):
@@ -188,10 +190,16 @@ def main():
     parser.add_argument("--recipe", default="bc_mlp", help="of all policies")
     parser.add_argument("--policy-set", action="append", default=[], metavar="KEY=VALUE", help="of policies")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of inverse models")
+    parser.add_argument("--out", type=Path, help="a file to which a JSON line is added for each seed")
     args = parser.parse_args()
+    rows = read_lines([args.out]) if args.out and args.out.exists() else []
     for task in args.tasks.split(","):
-        runs = [measured(task, seed, args) for seed in range(args.first_seed, args.first_seed + args.seeds)]
-        pooled = {name: [each for run in runs for each in run[name]] for name in runs[0]}
+        for seed in range(args.first_seed, args.first_seed + args.seeds):
+            if not any((row["task"], row["seed"]) == (task, seed) for row in rows):
+                rows.append(measured(task, seed, args))
+                add_line(args.out, rows[-1])
+        runs = [row for row in rows if row["task"] == task]
+        pooled = {name: [each for run in runs for each in run[name]] for name in POLICIES}
         pairs = zip(pooled["true"], pooled["inferred"], strict=True)
         compared = PairedComparison.of("true", "inferred", pairs)
         line = {"bench": "inverse", "task": task}

@@ -3,7 +3,7 @@
 For each seed: a policy of `--source` from its demonstrations; then, from each number of demonstrations of `--task`, the
 recipe from scratch and from that policy (`il-ros train --from`), with the same budget, tried from the same held-out
 starts.
-One JSON line each; then the paired comparison of both for each number.
+One JSON line each; then the paired comparison of both for each number. What `--out` has already is not measured again.
 
     python bench/learning/transfer.py --out transfer.jsonl
     python bench/learning/transfer.py --table transfer.jsonl
@@ -44,8 +44,16 @@ def trained(name, shown, seed, args, folder, begin=None):
     return policy, policy.metrics.get("transfer", "")
 
 
-def measure(seed, args, write):
-    """Measure one seed."""
+def measure(seed, args, done, write):
+    """Measure one seed, but for what is `done`: its (seed, demonstrations, learner)."""
+    wanted = [
+        (count, learner)
+        for count in args.demonstrations
+        for learner in (SCRATCH, MOVED)
+        if (seed, count, learner) not in done
+    ]
+    if not wanted:
+        return
     task, own = make_task(args.task), contract_of(args.task, ())
     shown = shown_of(args.task, max(args.demonstrations), seed)
     with tempfile.TemporaryDirectory() as root:
@@ -56,24 +64,24 @@ def measure(seed, args, write):
             args,
             Path(root) / "source",
         )
-        for count in args.demonstrations:
-            for learner, begin in ((SCRATCH, None), (MOVED, Path(root) / "source")):
-                folder = Path(root) / f"{learner} {count}".replace(" ", "_")
-                policy, kept = trained(args.task, shown[:count], seed, args, folder, begin)
-                scored = evaluate(policy, own, task, range(HELD_OUT_SEED, HELD_OUT_SEED + args.starts))
-                write(
-                    {
-                        "bench": "transfer",
-                        "task": args.task,
-                        "source": args.source,
-                        "seed": seed,
-                        "demonstrations": count,
-                        "learner": learner,
-                        "successes": [int(episode.success) for episode in scored.episodes],
-                        "kept": kept,
-                        "load": round(os.getloadavg()[0], 1),
-                    }
-                )
+        for count, learner in wanted:
+            folder = Path(root) / f"{learner} {count}".replace(" ", "_")
+            begin = Path(root) / "source" if learner == MOVED else None
+            policy, kept = trained(args.task, shown[:count], seed, args, folder, begin)
+            scored = evaluate(policy, own, task, range(HELD_OUT_SEED, HELD_OUT_SEED + args.starts))
+            write(
+                {
+                    "bench": "transfer",
+                    "task": args.task,
+                    "source": args.source,
+                    "seed": seed,
+                    "demonstrations": count,
+                    "learner": learner,
+                    "successes": [int(episode.success) for episode in scored.episodes],
+                    "kept": kept,
+                    "load": round(os.getloadavg()[0], 1),
+                }
+            )
 
 
 def show(rows):
@@ -121,7 +129,8 @@ def main():
     if args.table:
         show(read_lines(args.table))
         return
-    rows = []
+    rows = read_lines([args.out]) if args.out and args.out.exists() else []
+    done = {(row["seed"], row["demonstrations"], row["learner"]) for row in rows}
 
     def write(row):
         rows.append(row)
@@ -129,7 +138,7 @@ def main():
         add_line(args.out, row)
 
     for seed in range(args.seeds):
-        measure(seed, args, write)
+        measure(seed, args, done, write)
     show(rows)
 
 

@@ -21,12 +21,19 @@ def after_recording(root: Path) -> str:
     return _line("il-ros", "train", root)
 
 
-def after_training(out: Path, checkpoint: Path, tasks: Sequence[str]) -> str:
-    """Return the command that tests a policy: an evaluation of a simulated task, else driving the robot."""
+def after_training(out: Path, checkpoint: Path, tasks: Sequence[str], *, joint: bool = False) -> str:
+    """Return the command that tests a policy: an evaluation of a simulated task, else driving the robot.
+
+    `joint`: the policy is for several contracts, of which task or robot choose one.
+    """
     simulated = [task for task in tasks if task in task_names() or is_environment(task)]
+    if joint:
+        return (
+            _line("il-ros", "evaluate", out, "--task", simulated[0]) if simulated else _drive(out, "FILE", ())
+        )
     if len(tasks) == len(simulated) == 1:
         return _line("il-ros", "evaluate", out)
-    return _drive(out, checkpoint, tasks)
+    return _drive(out, checkpoint / "contract.yaml", tasks)
 
 
 def after_inverse(out: Path) -> str:
@@ -87,9 +94,8 @@ def tell(command: str) -> None:
     say(f"next: {command}")
 
 
-def _drive(out: Path, checkpoint: Path, tasks: Sequence[str]) -> str:
+def _drive(out: Path, contract: Path | str, tasks: Sequence[str]) -> str:
     task = tasks[0] if len(tasks) == 1 else "NAME"
-    contract = checkpoint / "contract.yaml"
     return _line(
         *("il-ros", "run", "deploy", "--sim", "false", "--task", task),
         *("--contract", contract, "--checkpoint", out),

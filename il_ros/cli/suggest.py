@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the suggestions; return 2 with the reason on an invalid request."""
     os.environ.setdefault("MUJOCO_GL", "egl")
     from il_ros.core import atomic
-    from il_ros.policies import checkpoint
+    from il_ros.policies.loading import load_driving
     from il_ros.sim.lockstep import NoObservationError
 
     try:
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
                 raise ValueError(f"--{name} is {getattr(args, name)}; it must be 0 or more")
         if args.output is not None:
             atomic.require_own(args.output, '"task": ', '"moments": ', '"episodes": ')
-        policy = checkpoint.load_driving(args.policy)
+        policy = load_driving(args.policy, task=args.task)
         task = _task_of(args, policy)
         found = _suggestions(args, policy, task)
         for kind, some in found.items():

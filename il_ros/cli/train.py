@@ -35,6 +35,7 @@ examples:
   il-ros train episodes --out trained --set epochs=50 --set policy.hidden=[64,64]
   il-ros train episodes --out trained --resume        after Ctrl-C
   torchrun --nproc-per-node 2 -m il_ros train episodes      on two GPUs (docs/training.md)
+  il-ros train reach_episodes push_episodes --joint   one policy for several tasks or robots
   il-ros train episodes --recipe gail                 with own steps in the environment that was shown (docs/rewards.md)
 """
 
@@ -48,7 +49,13 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("data", type=Path, metavar="EPISODES", help="folder of the recorded episodes")
+    parser.add_argument(
+        "data",
+        type=Path,
+        nargs="+",
+        metavar="EPISODES",
+        help="folder of the recorded episodes; with --joint, several",
+    )
     parser.add_argument(
         "-o",
         "--out",
@@ -79,6 +86,18 @@ def add_parser(subparsers: Any) -> None:
         "--poor", action="store_true", help="also train on episodes that the recorder graded poor"
     )
     parser.add_argument("--task", action="append", default=[], help="only this task; may be repeated")
+    parser.add_argument(
+        "--joint",
+        action="store_true",
+        help="train one policy for the contracts of all episodes: several tasks, or robots (docs/policies.md)",
+    )
+    parser.add_argument(
+        "--weight",
+        action="append",
+        default=[],
+        metavar="CONTRACT=NUMBER",
+        help="with --joint: the weight of this contract's frames (default: 1); may be repeated",
+    )
     parser.add_argument("--resume", action="store_true", help="continue the interrupted run in --out")
     parser.add_argument(
         "--overwrite",
@@ -232,8 +251,9 @@ def _carried_out(plan: TrainingPlan, reporter: Reporter, processes: Processes) -
 def plan_of(args: argparse.Namespace) -> TrainingPlan:
     """Return the plan that the options describe; raises ValueError when they contradict each other."""
     racing.require_possible(args)
+    data, *further = args.data
     return TrainingPlan(
-        data=args.data,
+        data=data,
         out=_default_out(args.resume, args.overwrite) if args.out is None else args.out,
         version=args.version,
         contract=args.contract,
@@ -243,6 +263,9 @@ def plan_of(args: argparse.Namespace) -> TrainingPlan:
         outcomes=tuple(args.outcome or OUTCOMES),
         tasks=tuple(args.task),
         poor=args.poor,
+        joint=_is_joint(args),
+        further=tuple(further),
+        weights=tuple(args.weight),
         recorded=args.recorded,
         resume=args.resume,
         overwrite=args.overwrite,
@@ -260,6 +283,8 @@ def _has_own_steps(args: argparse.Namespace) -> bool:
     from il_ros.training.trainer.recipe_file import has_own_steps
 
     own_steps = args.recipe not in ("", AUTO) and has_own_steps(args.recipe)
+    if own_steps and args.joint:
+        raise ValueError("--joint has no meaning for a recipe with own steps")
     acting = {"--environment": args.environment, "--expert": args.expert}
     if own_steps and args.recorded:
         given = {**acting, "--warm-epochs": args.warm_epochs, "--resume": args.resume, "--log": args.log}
@@ -273,6 +298,22 @@ def _has_own_steps(args: argparse.Namespace) -> bool:
     if wrong := [name for name, value in given.items() if value]:
         raise ValueError(f"{wrong[0]} has no meaning for a recipe {kind}")
     return own_steps
+
+
+def _is_joint(args: argparse.Namespace) -> bool:
+    """Return whether one policy is trained for several contracts; raises ValueError on options that do not fit."""
+    if args.joint:
+        wrong = {"--contract": args.contract, "--race": args.race, "--recorded": args.recorded}
+        if given := [name for name, value in wrong.items() if value]:
+            raise ValueError(
+                f"{given[0]} has no meaning with --joint, which uses the contracts of the episodes"
+            )
+        return True
+    if len(args.data) > 1:
+        raise ValueError(f"{args.data[1]} is a second folder: training on several needs --joint")
+    if args.weight:
+        raise ValueError("--weight has a meaning with --joint only")
+    return False
 
 
 def _default_out(resume: bool, overwrite: bool) -> Path:

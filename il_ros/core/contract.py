@@ -225,6 +225,11 @@ def parse(text: str, source: str) -> Contract:
     Raises ContractError when anything in it is unknown, missing, of the wrong kind or inconsistent.
     """
     top = parse_yaml(text, source)
+    if "parts" in top:
+        raise top.error(
+            "parts",
+            "this describes a joint policy of several contracts; a robot has the contract of one part",
+        )
     _learn_definitions(top)
     name, rate_hz = top.text("name"), top.number("rate_hz")
     if rate_hz > 1000:

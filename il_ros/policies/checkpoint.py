@@ -35,6 +35,9 @@ from il_ros.policies import card, lineage, weights
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import build_network, describe_network, family
 from il_ros.policies.features import Inputs
+from il_ros.policies.joint.contracts import JoinedContract
+from il_ros.policies.joint.contracts import read as read_joined
+from il_ros.policies.joint.part import PartNetwork, part_policy
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import DISTANCE, RAW, ChunkUse, UncertaintyModel, UncertaintyScale
@@ -71,10 +74,14 @@ def save(folder: Path, policy: LoadedPolicy) -> None:
     """Write a policy to `folder`, replacing a checkpoint atomically; on failure the old one remains.
 
     Raises OSError if writing fails or `folder` holds anything but a checkpoint, CheckpointError
-    if a weight is not finite, if the contract's text does not describe the contract, or if the version is not
-    one word.
+    if a weight is not finite, if the contract's text does not describe the contract, if the version is not
+    one word, or on a part of a joint policy.
     """
     require_text(policy.contract)
+    if isinstance(policy.network, PartNetwork):
+        raise CheckpointError(
+            f"{folder}: {policy.version} is a part of a joint policy; save the whole policy"
+        )
     if fault := fault_of(policy.version):
         raise CheckpointError(f"{folder}: {fault}")
     model = packed_weights(policy.network, folder)
@@ -131,7 +138,7 @@ def packed_weights(network: Module, folder: Path) -> bytes:
 def require_text(own: Contract) -> None:
     """Raise CheckpointError if the contract's text, which is stored, does not describe the contract."""
     try:
-        kept = contract.parse(own.text, f"text of contract '{own.name}'").hash
+        kept = read_joined(own.text, f"text of contract '{own.name}'").hash
     except ContractError as error:
         raise CheckpointError(f"contract '{own.name}' cannot be stored: {error}") from error
     if kept != own.hash:
@@ -141,14 +148,14 @@ def require_text(own: Contract) -> None:
 def load(path: str | Path, contract: Contract | None = None, device: str = "cpu") -> LoadedPolicy:
     """Return the policy at `path`: a checkpoint, a training run, or a folder of runs (the newest good one).
 
-    `contract`: the required contract; a different one raises NotHereError with one line per difference.
+    `contract`: the required contract; a different one raises NotHereError with one line per difference. Of a joint
+    policy, its part for this contract is returned.
     Raises CheckpointError naming the file and the fault.
     """
     folder = find(Path(path))
     config = read_config(folder / CONFIG)
     own = read_contract(folder / CONTRACT, config)
-    if contract is not None:
-        refuse_other_contract(folder, own, contract)
+    part = None if contract is None else required(folder, own, contract)
     if config.get("kind") == REWARD:
         raise CheckpointError(f"{folder}: is a reward model (`il-ros reward`), not a policy")
     try:
@@ -170,18 +177,8 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
     network.load_state_dict(tensors)
     uncertainty_model = _uncertainty_model(folder, config, len(normaliser.state.centre))
     named = (config["version"], config["metrics"], device, uncertainty_model)
-    return LoadedPolicy(own, config["family"], chosen, network, normaliser, *named)
-
-
-def load_driving(path: str | Path, contract: Contract | None = None, device: str = "cpu") -> LoadedPolicy:
-    """Return the policy at `path`; raises CheckpointError as `load`, and on an inverse model, which cannot drive."""
-    policy = load(path, contract, device)
-    if policy.settings.follows:
-        raise CheckpointError(
-            f"{path}: {policy.version} is of family '{policy.family}', which needs what is observed afterwards, so it "
-            "cannot drive; it labels demonstrations without actions: il-ros episodes label"
-        )
-    return policy
+    policy = LoadedPolicy(own, config["family"], chosen, network, normaliser, *named)
+    return policy if part is None or part is own else part_policy(policy, part)
 
 
 def find(path: Path) -> Path:
@@ -208,15 +205,21 @@ def _holds_checkpoint(folder: Path) -> bool:
     return (folder / CONFIG).exists() or (folder / MODEL).exists()
 
 
-def refuse_other_contract(folder: Path, own: Contract, wanted: Contract) -> None:
-    """Raise NotHereError with one line per difference if the contracts differ."""
+def required(folder: Path, own: Contract, wanted: Contract) -> Contract:
+    """Return the contract, or the part of it, that is interchangeable with the wanted one; raises NotHereError."""
     different = contract.differences(wanted, own)
+    try:
+        if different and isinstance(own, JoinedContract):
+            return own.part(wanted)
+    except ContractError as error:
+        different = [str(error)]
     if different:
         lines = "\n  ".join(different)
         raise NotHereError(
             f"{folder}: trained under another contract (here: the required one, '{wanted.name}'; there: the "
             f"checkpoint's, '{own.name}'):\n  {lines}"
         )
+    return own
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -270,7 +273,7 @@ _METRICS = check.record(
 def read_contract(file: Path, config: Mapping[str, Any]) -> Contract:
     """Return the stored contract; raises CheckpointError if it is not the one that config.json records."""
     try:
-        own = contract.parse(_bytes(file, _MOST_TEXT).decode("utf-8"), str(file))
+        own = read_joined(_bytes(file, _MOST_TEXT).decode("utf-8"), str(file))
     except (ContractError, UnicodeDecodeError) as error:
         kind = NotHereError if isinstance(error.__cause__, PluginError) else CheckpointError
         raise kind(f"{file}: {error}") from error

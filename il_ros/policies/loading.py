@@ -7,7 +7,9 @@ from typing import TypeAlias
 
 from il_ros.core.contract import Contract, differences
 from il_ros.policies import checkpoint
-from il_ros.policies.checkpoint import NotHereError
+from il_ros.policies.checkpoint import CheckpointError, NotHereError
+from il_ros.policies.joint.contracts import JoinedContract
+from il_ros.policies.joint.part import TASKS, part_policy
 from il_ros.policies.remote import policy as remote
 from il_ros.policies.remote.extra import MissingError
 from il_ros.policies.remote.mapping import FILE, MappingError
@@ -22,14 +24,47 @@ def find_policy(path: Path) -> Path:
     return path if remote.holds_remote(path) else checkpoint.find(path)
 
 
-def load_policy(path: str | Path, contract: Contract | None = None, device: str = "cpu") -> AnyPolicy:
-    """Return the policy at `path`; a remote one is not connected yet, and has no use for `device`.
+def load_driving(
+    path: str | Path, contract: Contract | None = None, device: str = "cpu", task: str = ""
+) -> LoadedPolicy:
+    """Return the policy at `path`, of a joint policy the part for `contract`, or the one that has learnt `task`.
 
-    `contract`: the required contract. Raises CheckpointError, and its NotHereError, as `checkpoint.load`.
+    Raises CheckpointError as `checkpoint.load`, on an inverse model, which cannot drive, and on a joint policy unless
+    one of its parts is meant.
+    """
+    policy = checkpoint.load(path, contract, device)
+    if policy.settings.follows:
+        raise CheckpointError(
+            f"{path}: {policy.version} is of family '{policy.family}', which needs what is observed afterwards, so it "
+            "cannot drive; it labels demonstrations without actions: il-ros episodes label"
+        )
+    own = policy.contract
+    if not isinstance(own, JoinedContract):
+        return policy
+    tasks = policy.metrics.get(TASKS, {})
+    meant = [part for part in own.parts if task and task in tasks.get(part.name, ())]
+    if len(meant) != 1:
+        listed = "; ".join(
+            f"{part.name}: {', '.join(tasks.get(part.name, ())) or 'no task'}" for part in own.parts
+        )
+        what = f"has {len(meant)} parts for task '{task}'" if task else "is a joint policy"
+        raise CheckpointError(
+            f"{path}: {policy.version} {what}; choose one part by its contract or a task of it ({listed})"
+        )
+    return part_policy(policy, meant[0])
+
+
+def load_policy(
+    path: str | Path, contract: Contract | None = None, device: str = "cpu", task: str = ""
+) -> AnyPolicy:
+    """Return the policy at `path`; a remote one is not connected yet, and has no use for `device` and `task`.
+
+    `contract`: the required contract. `task`, and errors: see `load_driving`; a checkpoint's NotHereError, too, when
+    a remote policy has another contract.
     """
     folder = Path(path)
     if not remote.holds_remote(folder):
-        return checkpoint.load_driving(folder, contract, device)
+        return load_driving(folder, contract, device, task)
     try:
         found = remote.load(folder)
     except (MappingError, MissingError) as error:

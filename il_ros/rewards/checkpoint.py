@@ -92,7 +92,7 @@ def load(path: str | Path, contract: Contract | None = None) -> LoadedReward:
         raise CheckpointError(f"{folder}: is a policy, not a reward model")
     own = checkpoint.read_contract(folder / CONTRACT, config)
     if contract is not None:
-        checkpoint.refuse_other_contract(folder, own, contract)
+        checkpoint.required(folder, own, contract)
     try:
         kind = reward_family(config["family"])
         chosen = settings.build(kind.settings, {**kind.settings.added, **config["settings"]}, "settings")

@@ -30,6 +30,8 @@ from il_ros.policies import checkpoint, lineage, vocabulary
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import build_network, make_network
 from il_ros.policies.features import Inputs
+from il_ros.policies.joint.contracts import JoinedContract
+from il_ros.policies.joint.part import TASKS
 from il_ros.policies.lineage import Lineage
 from il_ros.policies.normaliser import (
     PIXELS,
@@ -50,6 +52,7 @@ from il_ros.training import outputs, saved, thinning
 from il_ros.training.augmentation.mirror import mirrored_too
 from il_ros.training.batches import Batches
 from il_ros.training.device import device_of, torch_settings
+from il_ros.training.joint.episodes import tasks_by_part
 from il_ros.training.loop import EpochMetrics, TrainingLoop
 from il_ros.training.metrics import curves, writers
 from il_ros.training.processes import ALONE, Processes
@@ -361,6 +364,7 @@ def _metrics(loop: TrainingLoop, dataset: Dataset, recipe: Recipe) -> dict[str, 
         "data": _names(dataset),
         "hashes": _hashes(dataset),
         "tasks": sorted({episode.task for episode in episodes if episode.task}),
+        **_by_part(dataset.contract, episodes),
         "frames": sum(len(episode) for episode in episodes),
         "training": recipe.to_plain()["training"],
         "reason": recipe.reason,
@@ -376,6 +380,11 @@ def _metrics(loop: TrainingLoop, dataset: Dataset, recipe: Recipe) -> dict[str, 
         "il_ros": package_version(),
         "torch": str(torch.__version__),
     }
+
+
+def _by_part(own: Contract, episodes: Sequence[EpisodeArrays]) -> dict[str, Any]:
+    """Return the tasks of each part of a joined contract; nothing for another one."""
+    return {TASKS: tasks_by_part(own, episodes)} if isinstance(own, JoinedContract) else {}
 
 
 def _hashes(dataset: Dataset) -> dict[str, str]:

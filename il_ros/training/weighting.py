@@ -15,7 +15,7 @@ from il_ros.records.labelling import EXPERT
 
 @dataclass(frozen=True)
 class Weighting:
-    """The weight of each label; all others weigh 1.
+    """The weight of each label, times that of its episode; all others weigh 1.
 
     `recovery`: for the expert's labels in the first `recovery_s` seconds after a takeover, which show how to
     recover. `lapse`: for other labels in the `lapse_s` seconds before a takeover, which led to it.
@@ -71,11 +71,11 @@ def groups_of(episode: EpisodeArrays) -> NDArray[np.intp]:
 
 def weights_of(episode: EpisodeArrays, weighting: Weighting, group: str = WHOLE) -> Vector:
     """Return the weight (T,) of each frame; `group`: of its label of one action group."""
-    out = np.ones(len(episode))
+    out = np.full(len(episode), episode.weight)
     sources = episode.authorities.get(group, episode.authority)
     expert = np.array([source == EXPERT for source in sources] or [False] * len(episode))
     for taken_ns in episode.group_takeovers_ns.get(group, episode.takeovers_ns):
         since_s = (episode.ticks_ns - taken_ns) / 1e9
-        out[~expert & (since_s < 0) & (since_s >= -weighting.lapse_s)] = weighting.lapse
-        out[expert & (since_s >= 0) & (since_s < weighting.recovery_s)] = weighting.recovery
+        out[~expert & (since_s < 0) & (since_s >= -weighting.lapse_s)] = episode.weight * weighting.lapse
+        out[expert & (since_s >= 0) & (since_s < weighting.recovery_s)] = episode.weight * weighting.recovery
     return out

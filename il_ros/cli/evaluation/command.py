@@ -140,7 +140,7 @@ def carry_out(plan: EvaluationPlan, *, for_programs: bool, file: Path | None = N
         import torch
 
         torch.set_num_threads(plan.threads)
-        policy = load_policy(plan.checkpoint)
+        policy = load_policy(plan.checkpoint, task=plan.task)
         task = make_task(
             plan.task or trained_on(policy), policy.contract, plan.simulator, plan.success_return
         )

@@ -66,7 +66,7 @@ def run(plans: Sequence[EvaluationPlan], wanted: EvaluationOptions) -> int:
     from il_ros.cli.evaluation import command
     from il_ros.cli.long_runs import lower_priority
     from il_ros.core import atomic
-    from il_ros.policies import checkpoint
+    from il_ros.policies.loading import load_driving
     from il_ros.sim.lockstep import NoObservationError
 
     try:
@@ -81,7 +81,7 @@ def run(plans: Sequence[EvaluationPlan], wanted: EvaluationOptions) -> int:
         if plans[0].background:
             lower_priority()
         torch.set_num_threads(plans[0].threads)
-        policies = [checkpoint.load_driving(plan.checkpoint) for plan in plans]
+        policies = [load_driving(plan.checkpoint, task=plan.task) for plan in plans]
         _require_alike(plans, policies)
         first = policies[0]
         errors = [None if wanted.held_out is None else _held_out(wanted.held_out, each) for each in policies]

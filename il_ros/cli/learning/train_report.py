@@ -128,7 +128,10 @@ class BarReporter:
         if outcome.policy.settings.follows:
             next_steps.tell(next_steps.after_inverse(self._out))
         else:
-            next_steps.tell(next_steps.after_training(self._out, outcome.checkpoint, metrics["tasks"]))
+            tested = next_steps.after_training(
+                self._out, outcome.checkpoint, metrics["tasks"], joint=self._plan.joint
+            )
+            next_steps.tell(tested)
 
 
 class QuietReporter:

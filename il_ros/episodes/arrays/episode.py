@@ -59,6 +59,7 @@ class EpisodeArrays:
     `unlabelled`: at least the ticks that windows of the length read hold besides the frames.
     `span_ns`: the first and the last tick that is a frame or lacks no more than a label; None: there are no such ticks
     beside the frames.
+    `weight`: that of its labels beside those of other episodes.
     """
 
     name: str
@@ -79,6 +80,7 @@ class EpisodeArrays:
     absent: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     unlabelled: UnlabelledTicks = field(default_factory=UnlabelledTicks)
     span_ns: tuple[int, int] | None = None
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         frames = len(self.ticks_ns)

@@ -16,6 +16,7 @@ from il_ros.policies.versions import CHECKPOINT, next_version, taken
 from il_ros.training import outputs, saved
 from il_ros.training import recipe as recipes
 from il_ros.training.auto import rules
+from il_ros.training.joint import opening as joint
 from il_ros.training.recipe import Recipe
 from il_ros.training.trainer.plans import TrainingPlan
 
@@ -27,6 +28,8 @@ def opened(
 
     Raises DatasetError when no episode remains, ValueError on an invalid recipe or contract.
     """
+    if plan.joint:
+        return joint.opened(plan, progress)
     own = contract_of(plan.contract, plan.data)
     automatic = plan.recipe in ("", recipes.AUTO)
     select = Selection(plan.outcomes, plan.tasks, poor=plan.poor)
@@ -88,7 +91,10 @@ def contract_of(name: str, data: Path) -> Contract:
         )
     if len(recorded) > 1:
         named = ", ".join(f"{entry.name}: {key}" for key, entry in recorded.items())
-        raise ValueError(f"{data}: episodes of several contracts ({named}); choose with --contract")
+        raise ValueError(
+            f"{data}: episodes of several contracts ({named}); choose with --contract, or train one policy for all of "
+            "them with --joint"
+        )
     (entry,) = recorded.values()
     assert entry.info is not None
     return contracts.parse(entry.info.contract_text, f"{entry.folder} (its contract)")

@@ -32,6 +32,8 @@ class TrainingPlan:
     `race`: seconds of training for a race of the recipes that `auto` may choose (`il_ros.training.auto.race`), 0: none.
     `changes`: of the recipe, KEY=VALUE each. `outcomes`, `tasks`: of the episodes to use; without tasks, of all.
     `poor`: also use episodes that the recorder graded poor.
+    `joint`: one policy for the contracts of all episodes, also those in the folders `further`; `weights`: of a
+    contract's frames, NAME=NUMBER each (`il_ros.training.joint`).
     `recorded`: the recipe has own steps, and they are those that were recorded (`il_ros.rl.recorded`).
     `resume`: continue the run in `out`. `overwrite`: replace the policy in `out`.
     `start`: the checkpoint whose weights and normaliser are the initial ones, with `warm_epochs` epochs and at most
@@ -50,6 +52,9 @@ class TrainingPlan:
     outcomes: tuple[str, ...] = OUTCOMES
     tasks: tuple[str, ...] = ()
     poor: bool = False
+    joint: bool = False
+    further: tuple[Path, ...] = ()
+    weights: tuple[str, ...] = ()
     recorded: bool = False
     resume: bool = False
     overwrite: bool = False
@@ -63,13 +68,20 @@ class TrainingPlan:
         _require_valid(self)
         if fault := fault_of(self.version):
             raise PlanError(fault)
+        for name, given in (("further", self.further), ("weights", self.weights)):
+            if given and not self.joint:
+                raise PlanError(
+                    f"{name} is {', '.join(map(str, given))}; it has a meaning for joint training only"
+                )
 
     def by_hand(self, out: Path, *, resume: bool = False) -> str:
         """Return the command with which a person trains the same into `out`, or continues it.
 
         What starts from weights of an earlier version is trained from scratch; with `recorded` it goes on from them.
         """
-        words = ["il-ros", "train", str(self.data), "--out", str(out)]
+        words = ["il-ros", "train", str(self.data), *map(str, self.further), "--out", str(out)]
+        words += ["--joint"] if self.joint else []
+        words += [word for weight in self.weights for word in ("--weight", weight)]
         for name, value in (("--contract", self.contract), ("--recipe", self.recipe)):
             words += [name, value] if value else []
         words += ["--race", f"{self.race:g}"] if self.race and not resume else []
@@ -148,7 +160,7 @@ def _plain(plan: Plan) -> dict[str, Any]:
 def _plain_value(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain_value(each) for each in value] if isinstance(value, tuple) else value
 
 
 def _path(value: Any, name: str) -> Path:
@@ -169,6 +181,9 @@ _TRAINING: dict[str, check.Check] = {
     "outcomes": check.several(check.one_of(*OUTCOMES), least=1),
     "tasks": check.several(check.text),
     "poor": check.flag,
+    "joint": check.flag,
+    "further": check.several(_path),
+    "weights": check.several(check.text),
     "recorded": check.flag,
     "resume": check.flag,
     "overwrite": check.flag,

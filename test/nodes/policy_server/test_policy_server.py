@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
+import two_robots
 from made_versions import constant_policy
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ticked_robot import CONTRACT, MS, TEXT, Robot
@@ -15,6 +16,7 @@ from il_ros.nodes.policy_server.node import PolicyServer
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN
 from il_ros.policies import checkpoint, vocabulary
 from il_ros.policies.families.registry import family, make_network
+from il_ros.policies.joint.contracts import joined
 from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.vocabulary import Vocabulary
@@ -75,6 +77,16 @@ def test_it_answers_a_tick_with_the_policys_chunk_version_and_stamp(graph, train
     assert (status.level, status.values["version"]) == (OK, "v1")
     for name in ("observation age p50 [ms]", "inference p99 [ms]", "publish p99 [ms]"):
         assert name in status.values
+
+
+def test_a_joint_policy_is_served_under_the_contract_of_one_robot(graph, tmp_path):
+    own = joined([two_robots.BASE, CONTRACT])
+    policy = constant_policy(own, [0.75, 0.25, -0.5], "v1", optional=own.partial)  # wheels, then the arm
+    checkpoint.save(tmp_path / "joint", policy)
+    (tmp_path / "arm.yaml").write_text(TEXT)
+    node = graph.start(PolicyServer, checkpoint=str(tmp_path / "joint"), contract=str(tmp_path / "arm.yaml"))
+    assert node.state == "active"
+    np.testing.assert_allclose(Robot(graph).answer().chunk, [[0.25, -0.5]])
 
 
 def test_a_policy_with_history_sees_the_past_ticks_across_a_new_generation(graph, tmp_path):

@@ -29,6 +29,9 @@ TRAINING = TrainingPlan(
     changes=("epochs=3", 'policy.inputs=["joints"]'),
     outcomes=("success", "failure"),
     poor=True,
+    joint=True,
+    further=(Path("more"), Path("even more")),
+    weights=("arm_push=2",),
     recorded=True,
     tasks=("push", "a second one"),
     resume=True,
@@ -118,9 +121,12 @@ def test_the_options_of_a_person_make_the_same_plan():
     )
     wanted = replace(TRAINING, recipe="recipe.yaml", changes=("epochs=3", "hidden=[8]"), tasks=("push",))
     wanted = replace(wanted, race=0.0)  # which chooses what --recipe, --resume and --from fix
+    wanted = replace(wanted, joint=False, further=(), weights=())  # for the recorded contracts
     assert train.plan_of(parsed(train, words)) == wanted
     assert train.plan_of(parsed(train, "train episodes --out out --race 7.5")).race == 7.5
     assert train.plan_of(parsed(train, "train episodes --out out --race")).race == racing.RACE_S
+    joint = train.plan_of(parsed(train, "train episodes more --joint --weight arm_push=2 --out out"))
+    assert (joint.joint, joint.further, joint.weights) == (True, (Path("more"),), ("arm_push=2",))
     words = (
         "evaluate policies/v3 --episodes 5 --task push --simulator gazebo_classic --seed 9 --hold 0.5 --threads 2 "
         "--background --success-return 3"

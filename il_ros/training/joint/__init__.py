@@ -1,0 +1,1 @@
+"""Training of one policy from the episodes of several contracts."""

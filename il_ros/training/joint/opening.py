@@ -1,0 +1,229 @@
+"""The data set and the recipe of a joint training: the episodes of several contracts for one policy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from il_ros.core import contract as contracts
+from il_ros.core.contract import Contract
+from il_ros.core.tables import counted, listed
+from il_ros.episodes.arrays.dataset import Dataset, DatasetError, DatasetSummary
+from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.catalogue import Entry, Omission, Selection, scan
+from il_ros.policies.action_form import ActionForm
+from il_ros.policies.features import Inputs
+from il_ros.policies.joint.contracts import JoinedContract, joined
+from il_ros.policies.joint.part import joint_settings, part_settings
+from il_ros.policies.uncertainty import RAW
+from il_ros.training import recipe as recipes
+from il_ros.training import saved
+from il_ros.training.auto import rules
+from il_ros.training.joint.episodes import in_union
+from il_ros.training.recipe import Recipe
+from il_ros.training.trainer.plans import TrainingPlan
+
+Progress = Callable[[Sequence[Entry]], Iterable[Entry]]
+
+
+@dataclass(frozen=True)
+class EpisodeSource:
+    """The episodes of one contract in one folder. `label`: what their names begin with in the joint data set."""
+
+    folder: Path
+    contract: Contract
+    names: tuple[str, ...]
+    label: str
+
+    def renamed(self, episode: str) -> str:
+        """Return the name of one of its episodes in the joint data set."""
+        return f"{self.label}.{episode}"
+
+
+def opened(plan: TrainingPlan, progress: Progress = lambda entries: entries) -> tuple[Dataset, Recipe]:
+    """Return the joint data set of a plan's folders, and its recipe, as `trainer.opening.opened` does.
+
+    Raises DatasetError when no episode of a contract remains, ValueError on contracts that cannot be joined, on weights
+    of unknown contracts, and on a recipe that has no meaning for several contracts.
+    """
+    sources = sources_in((plan.data, *plan.further))
+    parts = {source.contract.name: source.contract for source in sources}
+    own = joined(tuple(parts.values()))
+    weights = _weights(plan.weights, tuple(parts))
+    automatic = plan.recipe in ("", recipes.AUTO)
+    if not automatic:
+        recipe = recipes.load(plan.recipe, plan.changes)
+    elif plan.resume:
+        recipe = recipes.changed(saved.recipe(plan.out), plan.changes)
+    else:
+        recipe = _agreed({name: rules.chosen(part, changes=plan.changes) for name, part in parts.items()})
+    found = _read(plan, sources, own, recipe, progress)
+    if automatic and not plan.resume:
+        expected, recipe = recipe, _chosen(plan, sources, found)
+        if recipe.policy.history != expected.policy.history:
+            found = _read(plan, sources, own, recipe, progress)
+    return joint_dataset(own, sources, found, weights), joint_recipe(recipe, own)
+
+
+def sources_in(folders: Sequence[Path]) -> list[EpisodeSource]:
+    """Return the sources in folders, one for each folder and contract; raises ValueError as `scan`."""
+    found: list[EpisodeSource] = []
+    for folder in folders:
+        entries: dict[tuple[str, str], list[Entry]] = {}
+        for entry in scan(folder).usable:
+            if entry.info is not None and entry.info.contract_text:
+                own = contracts.parse(entry.info.contract_text, f"{entry.folder} (its contract)")
+                entries.setdefault((own.name, own.hash), []).append(entry)
+        if not entries:
+            raise ValueError(f"{folder}: no episode records its contract (or there are no episodes)")
+        for some in entries.values():
+            assert some[0].info is not None
+            own = contracts.parse(some[0].info.contract_text, f"{some[0].folder} (its contract)")
+            before = sum(source.contract.name == own.name for source in found)
+            label = own.name if not before else f"{own.name}-{before + 1}"
+            found.append(EpisodeSource(folder, own, tuple(entry.name for entry in some), label))
+    return found
+
+
+def joint_recipe(recipe: Recipe, own: JoinedContract) -> Recipe:
+    """Return the recipe for a joined contract; raises ValueError on what has no meaning for several contracts."""
+    if recipe.training.mirror:
+        raise ValueError("training.mirror has no meaning for several contracts; leave it out")
+    if recipe.training.uncertainty != RAW:
+        raise ValueError(
+            f"training.uncertainty is {recipe.training.uncertainty}; for several contracts only {RAW} is possible"
+        )
+    # an input that another robot lacks is never missing on the robot that has it
+    training = replace(recipe.training, input_dropout=0.0)
+    return replace(recipe, policy=joint_settings(recipe.policy, own), training=training)
+
+
+def joint_dataset(
+    own: JoinedContract,
+    sources: Sequence[EpisodeSource],
+    found: Sequence[Dataset],
+    weights: Mapping[str, float],
+) -> Dataset:
+    """Return the data sets of all sources as one; `weights`: that of a frame of each contract, 1 without an entry."""
+    sizes = {part.name: ActionForm(part).size for part in own.parts}
+    most = max(sizes.values())
+    train: list[EpisodeArrays] = []
+    validation: list[EpisodeArrays] = []
+    skipped: Counter[str] = Counter()
+    left_out: dict[str, str] = {}
+    omissions: dict[str, Omission] = {}
+    warnings: list[str] = []
+    notes: list[str] = []
+    for source, dataset in zip(sources, found, strict=True):
+        part, summary = source.contract, dataset.summary
+        # the loss is a mean over commanded numbers, of which each frame shall have the same share
+        weight = weights.get(part.name, 1.0) * (most / sizes[part.name] if own.grouped else 1.0)
+        for to, some in ((train, dataset.train), (validation, dataset.validation)):
+            to += [in_union(each, own, part, source.renamed(each.name), weight) for each in some]
+        skipped.update(summary.skipped)
+        for name, reason in summary.left_out:
+            if name in source.names:  # the others in its folder belong to other contracts
+                left_out[source.renamed(name)] = reason
+                omissions[source.renamed(name)] = summary.omissions[name]
+        warnings += [f"{source.label}: {warning}" for warning in summary.warnings]
+        episodes = len(summary.train) + len(summary.validation)
+        notes.append(f"{source.label}: {counted(episodes, 'episode')}, {counted(summary.frames, 'frame')}")
+        notes += [f"{source.label}: {note}" for note in summary.notes]
+    summary = DatasetSummary(
+        train=tuple(episode.name for episode in train),
+        validation=tuple(episode.name for episode in validation),
+        frames=sum(dataset.summary.frames for dataset in found),
+        skipped=dict(skipped.most_common()),
+        left_out=tuple(left_out.items()),
+        warnings=tuple(warnings),
+        omissions=omissions,
+        notes=tuple(notes),
+    )
+    return Dataset(own, tuple(train), tuple(validation), summary)
+
+
+def _read(
+    plan: TrainingPlan,
+    sources: Sequence[EpisodeSource],
+    own: JoinedContract,
+    recipe: Recipe,
+    progress: Progress,
+) -> list[Dataset]:
+    """Return the data set of each source, under its own contract."""
+    training = recipe.training
+    policy = joint_settings(recipe.policy, own)
+    Inputs.for_policy(own, policy)  # unknown inputs are an error before the data are read
+    before = saved.data(plan.out) if plan.resume else None
+    found = []
+    for source in sources:
+        select = Selection(plan.outcomes, plan.tasks, source.names, poor=plan.poor)
+        held_out: list[str] | None = None
+        if before is not None:
+            known = {source.renamed(name): name for name in source.names}
+            select = Selection(
+                names=[known[name] for part in before.values() for name in part if name in known], poor=True
+            )
+            held_out = [known[name] for name in before["validation"] if name in known]
+        settings = part_settings(policy, own, source.contract)
+        options: dict[str, Any] = {
+            "validation": training.validation,
+            "validation_most": training.validation_most,
+            "validation_by": training.validation_by,
+            "seed": training.seed,
+            "held_out": held_out,
+            "history": policy.history,
+            "optional": Inputs.for_policy(source.contract, settings).may_lack,
+            "rule": policy.rule,
+            "pictures": training.pictures,
+        }
+        try:
+            found.append(
+                Dataset.open(source.folder, source.contract, select, progress=progress, jobs=0, **options)
+            )
+        except DatasetError as error:
+            raise DatasetError(f"contract '{source.contract.name}': {error}") from error
+    return found
+
+
+def _chosen(plan: TrainingPlan, sources: Sequence[EpisodeSource], found: Sequence[Dataset]) -> Recipe:
+    """Return the recipe that `auto` chooses for all contracts; raises ValueError when it chooses different ones."""
+    episodes: dict[str, list[EpisodeArrays]] = {}
+    for source, dataset in zip(sources, found, strict=True):
+        episodes.setdefault(source.contract.name, []).extend(dataset.train)
+    own = {source.contract.name: source.contract for source in sources}
+    return _agreed({name: rules.chosen(own[name], some, plan.changes) for name, some in episodes.items()})
+
+
+def _agreed(recipes_by_part: Mapping[str, Recipe]) -> Recipe:
+    """Return the recipe of several contracts, of which the family and its settings must be one; the longest of them."""
+    found = list(recipes_by_part.values())
+    if any((each.family, each.policy) != (found[0].family, found[0].policy) for each in found):
+        chosen = "; ".join(f"'{name}': {recipe.reason}" for name, recipe in recipes_by_part.items())
+        raise ValueError(
+            f"auto chooses different recipes for the contracts; name one with --recipe ({chosen})"
+        )
+    longest = max(found, key=lambda recipe: recipe.training.epochs)
+    told = "; ".join(f"'{name}': {recipe.reason}" for name, recipe in recipes_by_part.items())
+    return replace(longest, reason=told)
+
+
+def _weights(given: Sequence[str], known: Sequence[str]) -> dict[str, float]:
+    """Return the weight of each contract's frames; raises ValueError on a weight that is not NAME=NUMBER."""
+    found: dict[str, float] = {}
+    for text in given:
+        name, _, number = text.partition("=")
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = 0.0
+        if name not in known:
+            raise ValueError(f"--weight {text}: there is no contract '{name}'; there are: {listed(known)}")
+        if not (0 < weight < float("inf")):
+            raise ValueError(
+                f"--weight {text}: must be CONTRACT=NUMBER with a finite number above 0, such as {name}=2"
+            )
+        found[name] = weight
+    return found
