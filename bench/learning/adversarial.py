@@ -10,7 +10,8 @@ a return, or a share of the way from random actions (0) to the expert (1).
 
 Two clones learn from the same episodes: `default`, `il-ros train` without options, and `clone`, the recipe `actor`,
 with which a training with own steps can begin. `--save` keeps the demonstrations as arrays, for peers
-(`adversarial_peer.py`).
+(`adversarial_peer.py`). With `--out` trainings with own steps are kept, and the same command goes on with one that
+was stopped, to the bit; `--minutes` stops them.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +43,7 @@ from il_ros.rl import recipe as recipes
 from il_ros.rl.environments import Environments
 from il_ros.rl.run import train
 from il_ros.training import recipe as cloning
+from il_ros.training import saved
 from il_ros.training.evaluate import evaluate
 from il_ros.training.run import train as train_clone
 from il_ros.training.trainer.opening import opened
@@ -117,13 +120,12 @@ def shown_episodes(task, count, seed, steps):
 
 
 def recorded(root, task, shown):
-    """Record demonstrations as episodes under `root`, and return them as a data set."""
+    """Record demonstrations as episodes under `root`."""
     env = GymTask(task.make()).env
     contract, choices = contract_of(env), getattr(env.action_space, "n", None)
     for observations, actions, _ in shown:
         commands = np.array(actions) if choices is None else np.eye(choices)[np.array(actions)]
         write_episode(root, contract, {"observation": np.array(observations)}, commands, task="bench")
-    return Dataset.open(root, contract, validation=0.0)
 
 
 def final(policy, task, tests=50):
@@ -146,10 +148,30 @@ def reached(curve, goal):
     return next((curve[k][0] for k in range(len(curve) - 2) if all(right[k : k + 3])), None)
 
 
-def one_seed(args, method, seed, goal, folder):
+class Spent:
+    """CPU and wall time of a training, which `file` carries over from one call to the next."""
+
+    def __init__(self, file):
+        self._file = file
+        self._before = json.loads(file.read_text()) if file.exists() else {"cpu_s": 0.0, "wall_s": 0.0}
+        self._began_s = {"cpu_s": time.process_time(), "wall_s": time.monotonic()}
+
+    def so_far(self):
+        now_s = {"cpu_s": time.process_time(), "wall_s": time.monotonic()}
+        return {name: round(self._before[name] + now_s[name] - self._began_s[name], 1) for name in now_s}
+
+    def keep(self):
+        self._file.write_text(json.dumps(self.so_far()))
+
+
+def one_seed(args, method, seed, goal, folder, until_s):
+    """Return the row of a training, or None when it was stopped: time.monotonic() is beyond `until_s`."""
     task = TASKS[args.task]
     shown = shown_episodes(task, args.demonstrations, seed, args.shown_steps)
-    data = recorded(folder / "episodes", task, shown)
+    episodes = folder / "episodes"
+    if not episodes.exists():
+        recorded(episodes, task, shown)
+    data = Dataset.open(episodes, contract_of(GymTask(task.make()).env), validation=0.0)
     if args.save:
         args.save.mkdir(parents=True, exist_ok=True)
         for number, (observations, actions, _) in enumerate(shown):
@@ -162,11 +184,10 @@ def one_seed(args, method, seed, goal, folder):
         "seed": seed,
         "expert": round(float(np.mean([total for _, _, total in shown])), 1),
     }
-    began_s, wall_s = time.process_time(), time.monotonic()
+    spent = Spent(folder / "spent.json")
 
     def took():
-        spent = {"cpu_s": time.process_time() - began_s, "wall_s": time.monotonic() - wall_s}
-        return {name: round(value, 1) for name, value in spent.items()} | {"load": os.getloadavg()[0]}
+        return spent.so_far() | {"load": os.getloadavg()[0]}
 
     if method == DEFAULT:
         plan = TrainingPlan(folder / "episodes", folder / "out", changes=(f"seed={seed}",))
@@ -189,14 +210,19 @@ def one_seed(args, method, seed, goal, folder):
     environments = Environments("bench", data.contract, lambda: GymTask(task.make()), 1)
 
     def on_step(progress):
-        bar.update()
-        return True
+        bar.n = progress.step
+        bar.update(0)
+        return time.monotonic() < until_s
 
     def on_scores(scores):
         bar.set_postfix_str(f"{scores[0].mean_return:g}")
 
-    outcome = train(data, recipe, folder / "out", environments, on_step=on_step, on_scores=on_scores)
+    out, resume = folder / "out", saved.exists(folder / "out")
+    outcome = train(data, recipe, out, environments, resume=resume, on_step=on_step, on_scores=on_scores)
     bar.close()
+    spent.keep()
+    if not outcome.finished:
+        return None
     curve = [(score.step, round(score.mean_return, 1)) for score in outcome.scores]
     row |= {"steps": steps, "reached": reached(curve, goal)} | took()
     return row | {"kept": final(outcome.policy, task), "last": curve[-1][1], "curve": curve}
@@ -225,7 +251,11 @@ def main():
     parser.add_argument("--every", type=int, default=500, help="steps between evaluations")
     parser.add_argument("--set", action="append", default=[], help="a change of the recipe; may be repeated")
     parser.add_argument("--save", type=Path, help="folder in which the demonstrations are kept as arrays")
+    parser.add_argument("--out", type=Path, help="folder in which trainings with own steps are kept")
+    parser.add_argument("--minutes", type=float, default=np.inf, help="then trainings stop; needs --out")
     args = parser.parse_args()
+    if np.isfinite(args.minutes) and args.out is None:
+        parser.error("--minutes: a training that is stopped is lost without --out")
     if args.shown_steps and (own := set(args.methods.split(",")) - {DEFAULT, CLONE}):
         parser.error(f"--shown-steps: {', '.join(sorted(own))} would take the cut for an end of the task")
     task, rows = TASKS[args.task], []
@@ -233,11 +263,19 @@ def main():
     goal = random + task.goal * (expert - random) if task.of_expert else task.goal
     about = {"task": args.task, "random": random, "expert": expert, "goal": round(goal, 1)}
     print(json.dumps(about), file=sys.stderr, flush=True)
+    until_s = time.monotonic() + 60 * args.minutes
     for method in args.methods.split(","):
         for seed in range(args.first_seed, args.first_seed + args.seeds):
-            with tempfile.TemporaryDirectory() as folder:
-                rows.append(one_seed(args, method, seed, goal, Path(folder)))
-            shown = {key: value for key, value in rows[-1].items() if key != "curve"}
+            with ExitStack() as stack:
+                place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                if args.out and method in METHODS:
+                    place = args.out / f"{args.task}_{args.demonstrations}_{method}_{seed}"
+                    place.mkdir(parents=True, exist_ok=True)
+                row = one_seed(args, method, seed, goal, place, until_s)
+            if row is None:
+                raise SystemExit(f"{place} was stopped; the same command goes on with it")
+            rows.append(row)
+            shown = {key: value for key, value in row.items() if key != "curve"}
             print(json.dumps(shown), file=sys.stderr, flush=True)
     print(json.dumps({"bench": "adversarial", **about, "rows": rows}))
 
