@@ -274,7 +274,10 @@ def test_a_loss_that_is_not_finite_leaves_the_networks_as_they_were(shown):
 
 
 def test_a_reward_that_says_little_is_told():
-    assert "separates all steps from the demonstrations" in Progress(1, {"discriminator_accuracy": 0.999}).warning
+    assert (
+        "separates all steps from the demonstrations"
+        in Progress(1, {"discriminator_accuracy": 0.999}).warning
+    )
     assert "AUC 0.50" in Progress(1, {"discriminator_auc": 0.507}).warning
     assert Progress(1, {"discriminator_auc": 0.7, "discriminator_accuracy": 0.8}).warning == ""
     assert Progress(1, {}).warning == ""
