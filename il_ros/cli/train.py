@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.cli.learning import racing
+from il_ros.cli.learning import racing, several_seeds
 from il_ros.cli.learning.train_report import BarReporter, JsonReporter, QuietReporter, Reporter
 from il_ros.cli.long_runs import lower_priority, stop_signals
 from il_ros.core.tables import say, worded
@@ -36,6 +36,7 @@ examples:
   il-ros train episodes --out trained --resume        after Ctrl-C
   torchrun --nproc-per-node 2 -m il_ros train episodes      on two GPUs (docs/training.md)
   il-ros train reach_episodes push_episodes --joint   one policy for several tasks or robots
+  il-ros train episodes --out study --seeds 0,1,2      three seeds side by side, with mean and interval
   il-ros train episodes --recipe gail                 with own steps in the environment that was shown (docs/rewards.md)
 """
 
@@ -72,6 +73,7 @@ def add_parser(subparsers: Any) -> None:
         help="file, or name in config/training (default: auto, which chooses by the episodes and says why)",
     )
     racing.add_option(parser)
+    several_seeds.add_options(parser)
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe; may be repeated"
     )
@@ -168,6 +170,7 @@ def run(args: argparse.Namespace) -> int:
         require_installed(args.log)
         plan = plan_of(args)
         own_steps = _has_own_steps(args)
+        several_seeds.require_possible(args, own_steps=own_steps)
         if plan.start is not None:  # a trainer goes on without it; a person mistyped it
             from il_ros.policies import checkpoint
 
@@ -189,6 +192,8 @@ def run(args: argparse.Namespace) -> int:
             return training.carry_out(
                 plan, args.environment, args.expert, for_programs=args.progress == "json"
             )
+    if args.seeds:
+        return several_seeds.carry_out(plan, args.seeds, args.choose, for_programs=args.progress == "json")
     return carry_out(plan, JsonReporter() if args.progress == "json" else BarReporter(plan))
 
 

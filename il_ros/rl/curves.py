@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from il_ros.core import atomic
 from il_ros.core.plot_style import POLICY, QUIET, STYLE, save
 from il_ros.training.metrics.curves import PICTURE, TABLE
+from il_ros.training.metrics.seeds import interval
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,6 @@ class SeedScore:
     def score(self) -> tuple[float, float]:
         """What policies are compared by: success first, then the return."""
         return (self.success or 0.0, self.mean_return)
-
-
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean over seeds and its 95 % interval (Student's t); NaN bounds for a single seed."""
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
-
-    mean, count = float(np.mean(values)), len(values)
-    if count < 2:
-        return mean, math.nan, math.nan
-    half = float(stdtrit(count - 1, 0.975) * np.std(values, ddof=1) / math.sqrt(count))
-    return mean, mean - half, mean + half
 
 
 def write_table(folder: Path, scores: Sequence[SeedScore]) -> None:

@@ -201,7 +201,7 @@ class _People:
         return True
 
     def scores(self, scores: Sequence[SeedScore]) -> None:
-        from il_ros.rl.curves import interval
+        from il_ros.training.metrics.seeds import interval
 
         judged = scores[0].success is not None
         mean, low, high = interval(
@@ -270,8 +270,8 @@ class _Programs:
 
 def _rows(plan: TrainingPlan, outcome: ImitationOutcome) -> list[tuple[str, str]]:
     from il_ros.rewards.checkpoint import FOLDER
-    from il_ros.rl.curves import interval
     from il_ros.training.metrics.curves import PICTURE
+    from il_ros.training.metrics.seeds import interval
 
     assert outcome.policy is not None
     last = [score for score in outcome.scores if score.step == outcome.scores[-1].step]

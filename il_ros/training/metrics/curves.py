@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,15 @@ def write_table(folder: Path, curves: Sequence[EpochMetrics]) -> Path:
     text = "\n".join(",".join(cells) for cells in [names, *rows]) + "\n"
     atomic.write_text(folder / TABLE, text, durable=False)
     return folder / TABLE
+
+
+def read_table(folder: Path) -> list[dict[str, float]]:
+    """Return the rows of curves.csv; NaN where a number was not measured."""
+    with (folder / TABLE).open(encoding="utf-8", newline="") as file:
+        return [
+            {name: float(value) if value else math.nan for name, value in cells.items()}
+            for cells in csv.DictReader(file)
+        ]
 
 
 def row(metrics: EpochMetrics) -> dict[str, float]:

@@ -1,0 +1,78 @@
+"""Several seeds: mean and interval, the best one, and the table and plot of all."""
+
+import csv
+import math
+
+import pytest
+
+from il_ros.training.loop import EpochMetrics
+from il_ros.training.metrics import curves
+from il_ros.training.metrics.seeds import (
+    PICTURE,
+    TABLE,
+    SeedResult,
+    best_of,
+    interval,
+    require_writable,
+    write_picture,
+    write_table,
+)
+
+NAN = math.nan
+
+
+def result(seed, loss=0.5, success=NAN, mean_return=NAN):
+    return SeedResult(seed, f"out/seed{seed}", "bc-1", 3, 0.1, loss, success, mean_return, 2.5)
+
+
+def test_a_mean_over_seeds_has_students_interval():
+    # mean 2, deviation 1, three seeds: 2 +- 4.303 / sqrt(3)
+    assert interval([1.0, 2.0, 3.0]) == pytest.approx((2.0, 2.0 - 2.4843, 2.0 + 2.4843), abs=1e-3)
+    assert interval([5.0])[0] == 5.0
+
+
+def test_the_best_seed_has_the_most_success_and_among_equals_the_least_validation_loss():
+    results = [result(0, 0.3, 0.5, 9.0), result(1, 0.4, 0.7, 1.0), result(2, 0.2, 0.7, 1.0)]
+    assert best_of(results, "success").seed == 2
+    assert best_of([result(0, 0.4), result(1, 0.3), result(2, 0.5)], "validation").seed == 1
+    assert best_of([result(0, mean_return=-200.0), result(1, mean_return=-150.0)], "success").seed == 1
+    with pytest.raises(ValueError, match="--choose success: it was not measured"):
+        best_of([result(0, 0.3, 0.5), result(1, 0.3)], "success")
+
+
+def test_what_a_training_says_at_its_end_is_its_result():
+    done = {"version": "bc-1", "epochs": 3, "train_loss": 0.1, "validation_loss": None, "duration_s": 2.5}
+    tests = {"success": None, "mean_return": -150.0}
+    assert SeedResult.of(4, "out/seed4", {**done, "tests": tests}).score == -150.0
+    assert math.isnan(SeedResult.of(4, "out/seed4", done).score)
+
+
+def test_the_table_has_a_row_for_each_seed_and_marks_the_best(tmp_path):
+    results = [result(3, success=0.75, mean_return=0.75), result(1, NAN)]
+    require_writable(tmp_path / "new")
+    write_table(tmp_path, results, results[0])
+    rows = list(csv.DictReader((tmp_path / TABLE).open()))
+    assert [(row["seed"], row["validation_loss"], row["success"], row["best"]) for row in rows] == [
+        ("3", "0.5", "0.75", "1"),
+        ("1", "", "", "0"),
+    ]
+    require_writable(tmp_path)  # it may be replaced by the next one
+    (tmp_path / TABLE).write_text("mine")
+    with pytest.raises(FileExistsError, match=r"seeds\.csv: exists, and il-ros did not write it"):
+        require_writable(tmp_path)
+
+
+@pytest.mark.parametrize("tested", [{}, {"success": 0.5, "mean_return": 0.5}, {"mean_return": -9.0}])
+@pytest.mark.parametrize("seeds", [(0,), (0, 7)])
+def test_curves_of_unequal_length_are_drawn(tmp_path, tested, seeds):
+    runs = {seed: tmp_path / f"seed{seed}" for seed in seeds}
+    for seed, run in runs.items():
+        run.mkdir()
+        epochs = [
+            EpochMetrics(n, n, 0.5 / n, NAN if n == 1 else 0.6, 1e-3, 1.0, True) for n in range(1, 4 + seed)
+        ]
+        last = EpochMetrics(9, 90, 0.1, -0.2, 1e-3, 1.0, True, {"kl": 0.1}, **tested)
+        curves.write_table(run, [*epochs, last])
+        assert curves.read_table(run)[-1]["loss_kl"] == 0.1
+    write_picture(tmp_path, runs, seeds[-1])
+    assert (tmp_path / PICTURE).read_bytes().startswith(b"\x89PNG")
