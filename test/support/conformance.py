@@ -36,6 +36,7 @@ from il_ros.policies.vocabulary import Vocabulary
 from il_ros.policies.window import TickWindow
 from il_ros.training.batches import Batches
 from il_ros.training.loop import TrainingLoop
+from il_ros.training.optimiser.accumulation import AccumulatedGradient
 from il_ros.training.optimiser.gradients import analytic, by_autograd, fault, gradient_of
 from il_ros.training.recipe import Recipe, Training
 from il_ros.training.run import fit_normaliser, made_assets
@@ -473,6 +474,27 @@ def parts_of_a_batch_teach_what_the_batch_does(subject: Subject) -> None:
         assert torch.equal(state, rng.get_state()), "the parts draw other random numbers than the batch"
 
 
+def a_batch_computed_in_parts_teaches_what_it_does_at_once(subject: Subject) -> None:
+    count = 11
+    whole, parts = (Prepared(subject, history=2) for _ in range(2))
+    batch = whole.batch(count)
+    weight = torch.ones((count, 3, 1))
+    weight[1, 1:], weight[4], weight[9] = 0, 3, 0.5  # the parts have other sums of weights
+    batch = dataclasses.replace(batch, weight=weight, progress=0.3)
+    rng, own = torch.Generator(), together.PartialGenerator()
+    for each in (rng, own):
+        each.manual_seed(5)
+    own.begin(together.BatchPart(), count)
+    loss = gradient_of(whole.network, whole.loop.flat, whole.batch(1))(batch, rng)
+    found = AccumulatedGradient(parts.network, parts.loop.flat, 3, "float32")(batch, own)
+    torch.testing.assert_close(found.total, loss.total, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(parts.loop.flat.gradient, whole.loop.flat.gradient, rtol=1e-3, atol=1e-5)
+    buffers = parts.loop.flat.buffers()
+    for name, wanted in whole.loop.flat.buffers().items():
+        torch.testing.assert_close(buffers[name], wanted, rtol=1e-4, atol=1e-6)
+    assert torch.equal(own.get_state(), rng.get_state()), "the parts draw other random numbers than the batch"
+
+
 CHECKS = (
     an_answer_has_the_declared_shape,
     it_overfits_a_batch,
@@ -481,6 +503,7 @@ CHECKS = (
     what_is_offered_in_numpy_equals_torch,
     the_gradient_that_trains_it_is_autograds,
     parts_of_a_batch_teach_what_the_batch_does,
+    a_batch_computed_in_parts_teaches_what_it_does_at_once,
     buffers_and_parameters_are_kept,
     a_batch_equals_its_single_rows,
     a_window_live_is_the_window_offline,

@@ -25,6 +25,7 @@ TRAIN = [
     *("--set", "inputs=[joints]", "--set", "hidden=[8]", "--set", "horizon=3", "--set", "state_noise=0.1"),
     *("--set", "epochs=20", "--set", "batch_size=10", "--set", "validation=0.3", "--set", "device=cpu"),
 ]
+IN_PARTS = ["--set", "accumulate=2"]
 TIMEOUT_S = 600
 
 
@@ -81,12 +82,15 @@ def rank_of(pid):
 
 
 def test_two_processes_learn_what_one_does_and_one_continues_what_two_began(root, tmp_path):
-    """By torchrun, interrupted after a few epochs: what is random, weights, buffers, and the state are those of one."""
+    """By torchrun, interrupted after a few epochs: what is random, weights, buffers, and the state are those of one.
+
+    Each of the two also computes its part of a batch in two parts.
+    """
     whole, shared = tmp_path / "whole", tmp_path / "shared"
     assert main(["train", str(root), "--out", str(whole), *TRAIN]) == 0
     command = [Path(sys.executable).with_name("torchrun"), "--nproc-per-node", "2", "-m", "il_ros"]
     with subprocess.Popen(
-        [*command, "train", root, "--out", shared, *TRAIN],
+        [*command, "train", root, "--out", shared, *TRAIN, *IN_PARTS],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -104,7 +108,7 @@ def test_two_processes_learn_what_one_does_and_one_continues_what_two_began(root
     assert 3 <= len(begun) < 20
     for one, other in zip(curves(whole)[:5], begun, strict=False):
         assert one[2:4] == pytest.approx(other[2:4], rel=1e-5)  # training and validation loss
-    assert main(["train", str(root), "--out", str(shared), "--resume", *TRAIN]) == 0
+    assert main(["train", str(root), "--out", str(shared), "--resume", *TRAIN, *IN_PARTS]) == 0
     assert curves(whole)[-1][2:4] == pytest.approx(curves(shared)[-1][2:4], rel=1e-2)
     one, other = (checkpoint.load(out).network.state_dict() for out in (whole, shared))
     for name, values in one.items():
