@@ -1,11 +1,15 @@
-"""What the losses of a finished training say about its data."""
+"""What a training says about its data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, listed
+
+if TYPE_CHECKING:
+    from il_ros.policies.features import Inputs
+    from il_ros.policies.normaliser import Normaliser
 
 MEMORISED = 10.0
 """A validation loss this many times the training loss means memorised demonstrations."""
@@ -25,4 +29,15 @@ def memorised(metrics: Mapping[str, Any]) -> str:
     return (
         f"memorised: training loss {trained:.2g}, validation loss {validated:.2g}; show more demonstrations "
         f"({shown} to train on: too few or too alike)"
+    )
+
+
+def still_warning(normaliser: Normaliser, inputs: Inputs) -> str:
+    """Return a sentence that names the inputs that never moved in the demonstrations, "" if all did."""
+    still = () if normaliser.shown is None else inputs.names_where(normaliser.shown.still)
+    if not still:
+        return ""
+    return (
+        f"never moved in the demonstrations: {listed(still)}; the policy does not react to a change there, "
+        "which raises its uncertainty instead"
     )

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from il_ros.core import share
 from il_ros.core.contract import Contract
-from il_ros.core.tables import listed
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.arrays.episode import EpisodeArrays, missing_of
 from il_ros.episodes.doctor.camera_view import VIEWS, view_of
@@ -49,6 +48,7 @@ from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.policies.vocabulary import Vocabulary
 from il_ros.training import outputs, saved, thinning
+from il_ros.training.advice import still_warning
 from il_ros.training.augmentation.mirror import mirrored_too
 from il_ros.training.batches import Batches
 from il_ros.training.device import device_of, torch_settings
@@ -286,17 +286,6 @@ def extended_normaliser(
         floors = noise_floors(training.features, inputs.units)
         return replace(before, shown=fit_shown(training.features, floors, margin))
     return extended(before, training.features, inputs.groups, margin)
-
-
-def still_warning(normaliser: Normaliser, inputs: Inputs) -> str:
-    """Return a sentence that names the inputs that never moved in the demonstrations, "" if all did."""
-    still = () if normaliser.shown is None else inputs.names_where(normaliser.shown.still)
-    if not still:
-        return ""
-    return (
-        f"never moved in the demonstrations: {listed(still)}; the policy does not react to a change there, "
-        "which raises its uncertainty instead"
-    )
 
 
 def camera_views(episodes: Sequence[EpisodeArrays], inputs: Inputs) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def carry_out(plan: TrainingPlan, seeds: Sequence[int], choose: str, *, for_prog
         for each in plans.values():
             require_free(each)
         metrics.require_writable(plan.out)
-        reporter = _Programs() if for_programs else _People(len(plans))
+        reporter = _SeedsEvents() if for_programs else _SeedsBar(len(plans))
         dataset, recipe = opened(plans[seeds[0]], reporter.reading)
         if choose == SUCCESS and not recipe.training.test_every:
             raise ValueError(
@@ -137,7 +137,7 @@ def _side_by_side(count: int, training: Training) -> int:
 
 
 def _all_trained(
-    plans: Mapping[int, TrainingPlan], most: int, reporter: _People | _Programs, stopped: Any
+    plans: Mapping[int, TrainingPlan], most: int, reporter: _SeedsBar | _SeedsEvents, stopped: Any
 ) -> tuple[list[SeedResult], list[str]]:
     """Carry out all plans, `most` at a time; return the results of those that end well, and why others did not."""
     from il_ros.training.metrics.seeds import SeedResult
@@ -176,7 +176,7 @@ def _told(line: str) -> str:
     return line.removeprefix("il-ros train: ")
 
 
-class _People:
+class _SeedsBar:
     """Output for people: one bar for all seeds, a line when one ends, then a table."""
 
     def __init__(self, count: int) -> None:
@@ -288,7 +288,7 @@ class _People:
         next_steps.tell(shlex.join(["il-ros", "evaluate", *folders]))
 
 
-class _Programs:
+class _SeedsEvents:
     """Output for programs: the events of each training, with its seed, and one at the end."""
 
     def reading(self, entries: Sequence[Any]) -> Iterator[Any]:
@@ -324,5 +324,7 @@ def _seeds(text: str) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
         raise argparse.ArgumentTypeError(f"'{text}' has a seed twice")
     if len(seeds) > MOST_SEEDS:
-        raise argparse.ArgumentTypeError(f"there are {len(seeds)} seeds; at most {MOST_SEEDS} are possible")
+        raise argparse.ArgumentTypeError(
+            f"there are {counted(len(seeds), 'seed')}; at most {MOST_SEEDS} are possible"
+        )
     return seeds
