@@ -38,12 +38,12 @@ from il_ros.training.run import train
 PIXELS = 96
 
 
-def contract_of(task_name, cameras):
-    """Return the task's contract, whose poses the expert needs, with cameras added."""
+def contract_of(task_name, cameras, size=(PIXELS, PIXELS)):
+    """Return the task's contract, whose poses the expert needs, with cameras of a size (width, height) added."""
     text = share.path("config", "contracts", f"{task_class(task_name).contract}.yaml").read_text()
     lines = [
-        f"  {name}: {{topic: {name}_camera/image_raw, type: sensor_msgs/msg/Image, max_age_s: 0.1, "
-        f"image: {{width: {PIXELS}, height: {PIXELS}}}}}"
+        f"  {name}: {{topic: {name if name == 'camera' else f'{name}_camera'}/image_raw, "
+        f"type: sensor_msgs/msg/Image, max_age_s: 0.1, image: {{width: {size[0]}, height: {size[1]}}}}}"
         for name in cameras
     ]
     return contract.parse(text.replace("\nactions:", "\n".join(["", *lines, "actions:"])), task_name)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from il_ros.control.chunks.execution import ChunkPlayer, Execution
 from il_ros.control.limiter.in_process import InProcessLimiter
 from il_ros.core.contract import Contract
 from il_ros.core.specs import CHOICE, Vector, shortest
 from il_ros.policies.protocol import Observation, Policy, PolicyError
 from il_ros.policies.remote.policy import RemotePolicy
 from il_ros.policies.runner import LoadedPolicy
+from il_ros.policies.window import TickWindow
 from il_ros.records.trials import success_interval
 from il_ros.sim.rollout import Act, rollout
 from il_ros.sim.tasks.task import Task
@@ -138,19 +141,21 @@ def evaluate(
     *,
     version: str = "",
     hold_s: float = 0.0,
+    execute: int = 1,
     on_episode: Callable[[Episode], None] = lambda _: None,
 ) -> Evaluation:
     """Run one episode per seed and call `on_episode` with each result.
 
     Each action passes the safety limiter, as on the robot. An episode succeeds if the success condition holds for
-    `hold_s` seconds.
-    Raises ValueError if the contract does not fit the task or if there are no seeds.
+    `hold_s` seconds. `execute`: ticks from one computation to the next, meanwhile the chunk is played, as by the policy
+    server; 1: the policy computes at every tick.
+    Raises ValueError if the contract does not fit the task, if there are no seeds, or if `execute` is below 1.
     """
     episodes = []
     limiter = InProcessLimiter(contract)
     for seed in seeds:
         limiter.begin()
-        act = policy.in_episode() if isinstance(policy, (LoadedPolicy, RemotePolicy)) else policy.act
+        act = _playing(policy, contract, execute)
         try:
             done = rollout(task, _limited(act, limiter), contract, seed, hold_s=hold_s)
             episode = Episode(
@@ -187,6 +192,29 @@ def jerk_of(contract: Contract, commands: Vector) -> float | None:
     steps = shortest(np.diff(commands[:, columns], axis=0), contract.turns[columns])
     third = np.diff(steps, n=2, axis=0) * contract.rate_hz**3
     return float(np.sqrt(np.mean(third**2)))
+
+
+def _playing(policy: Policy, contract: Contract, execute: int) -> Act:
+    """Return what a policy drives an episode by: its chunks from the step that is due, with a window of past ticks."""
+    seen: Callable[[int, Observation], Any] = (
+        TickWindow(policy.history, contract.period_ns).push
+        if isinstance(policy, (LoadedPolicy, RemotePolicy))
+        else lambda _, observation: observation
+    )
+    chunks, ticks = ChunkPlayer(contract, Execution(execute)), itertools.count()
+
+    def act(observation: Observation) -> Vector | None:
+        now_ns = next(ticks) * contract.period_ns
+        shown = seen(now_ns, observation)
+        if chunks.due(now_ns):
+            chunks.begin(now_ns)
+            proposed = policy.act(shown)
+            if proposed is None:  # an expert that gives up
+                return None
+            chunks.add(now_ns, proposed)
+        return chunks.left(now_ns)
+
+    return act
 
 
 def _limited(act: Act, limiter: InProcessLimiter) -> Act:

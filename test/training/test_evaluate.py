@@ -36,6 +36,38 @@ def test_a_policy_error_counts_as_failure_with_its_message():
     assert {(one.ending, one.error) for one in score.episodes} == {("policy error", "arm/joint1 is nan")}
 
 
+@pytest.mark.parametrize(("execute", "played"), [(1, [0] * 7), (3, [0, 1, 2] * 2), (9, [0, 1, 2, 3] * 2)])
+def test_a_chunk_is_played_until_the_next_computation_is_due(execute, played):
+    """Chunks of four steps; each opens the gripper by its number in mm. A new episode begins with a new chunk."""
+    opened = []
+
+    class Counting:
+        def act(self, observation):
+            chunk = np.tile([*observation["joints"][:6], 0.0], (4, 1))
+            chunk[:, 6] = np.arange(4) * 1e-3
+            return chunk
+
+    class Watched:
+        def __init__(self, task):
+            self.task = task
+
+        def __getattr__(self, name):
+            return getattr(self.task, name)
+
+        def step(self, commands):
+            opened.append(round(float(commands["gripper_position_controller/commands"].data[0]) * 1e3))
+            self.task.step(commands)
+
+    evaluate(Counting(), REACH, Watched(make_task("reach")), [0, 1], execute=execute)
+    first = opened[: len(opened) // 2]  # both end at the time limit
+    assert first[: len(played)] == opened[len(first) :][: len(played)] == played
+
+
+def test_to_play_no_step_is_refused():
+    with pytest.raises(ValueError, match="every is 0; at least 1 is needed"):
+        evaluate(make_expert("reach"), REACH, make_task("reach"), [0], execute=0)
+
+
 def test_the_interval_is_wilsons():
     """8 of 10: (0.8 + 3.8415/20 ± 1.96 sqrt(0.16/10 + 3.8415/400)) / 1.38415 = 0.490..0.943."""
     episodes = tuple(Episode(seed, seed < 8, False, 1.0) for seed in range(10))

@@ -65,6 +65,12 @@ def add_parser(subparsers: Any) -> None:
         "--hold", type=float, default=0.0, help="seconds for which success must hold (default: 0)"
     )
     parser.add_argument(
+        "--execute",
+        type=int,
+        default=1,
+        help="ticks from one computation to the next, which plays the chunk, as the policy server does (default: 1)",
+    )
+    parser.add_argument(
         "--threads", type=int, default=1, help="threads of the policy's computation (default: 1)"
     )
     parser.add_argument(
@@ -121,6 +127,7 @@ def plan_of(args: argparse.Namespace, checkpoint: Path) -> EvaluationPlan:
         threads=args.threads,
         background=args.background,
         success_return=args.success_return,
+        execute=args.execute,
     )
 
 
@@ -243,5 +250,6 @@ def _evaluate(plan: EvaluationPlan, policy: AnyPolicy, task: Task, quiet: bool) 
             seeds,
             version=policy.version,
             hold_s=plan.hold_s,
+            execute=plan.execute,
             on_episode=on_episode,
         )

@@ -244,7 +244,9 @@ def _evaluated(
     with bar:
         for seed in range(plan.seed, plan.seed + plan.episodes):
             for policy, own in zip(policies, episodes, strict=True):
-                done = evaluate(policy, policy.contract, task, [seed], hold_s=plan.hold_s)
+                done = evaluate(
+                    policy, policy.contract, task, [seed], hold_s=plan.hold_s, execute=plan.execute
+                )
                 own += done.episodes
             if wanted.for_programs:
                 endings = [own[-1].ending for own in episodes]

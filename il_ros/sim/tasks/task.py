@@ -161,6 +161,7 @@ class TaskClass(Protocol):
     `goal`: see `Task`. `contract`: the name of a contract of il_ros, or the path of a file (.yaml): what the scripted
     expert observes and commands, and what policies observe by default. `camera_names`: every camera of the task.
     `view`: the topic of the camera that shows a person most, "" without cameras. `simulators`: those it runs in.
+    A task may also have `more_cameras`: the names of those that publish only on request (`more_cameras`).
     """
 
     name: str

@@ -28,6 +28,7 @@ from il_ros.training.recipe import Recipe
 
 WIDE_BATCH, WIDE_STEPS = 128, 4000
 MOE_BATCH, MOE_STEPS = 256, 3000
+PICTURE_BATCH, PICTURE_STEPS = 64, 6000
 SPARE_EXPERTS, MOST_EXPERTS = 2, 8
 """Experts of `moe` beyond the ways that were found, and the most that it may have."""
 LEAST_EPOCHS, MOST_EPOCHS = 30, 1000
@@ -126,6 +127,16 @@ def _probable(found: Findings) -> tuple[str, ...]:
     return ("hidden=[128, 128]", "learning_rate=0.003", *_amount(found, WIDE_STEPS, WIDE_BATCH))
 
 
+def _pictured(found: Findings) -> tuple[str, ...]:
+    """Return settings for pictures; docs/figures/cloning.md has their measurements."""
+    return (
+        "loss=l1",
+        "horizon=16",
+        "learning_rate=0.003",
+        *_amount(found, PICTURE_STEPS, PICTURE_BATCH),
+    )
+
+
 def _spoken(episode: EpisodeArrays, keys: Sequence[str]) -> set[str]:
     """Return the different texts of an episode."""
     return {
@@ -174,6 +185,7 @@ RULES = (
         "bc_cnn",
         lambda found: bool(found.pictures),
         lambda found: f"there are pictures ({', '.join(found.pictures)})",
+        _pictured,
     ),
     RecipeRule("moe", lambda found: found.ways is not None, _several, _experts, {"flow": ("flow", _none)}),
     RecipeRule(

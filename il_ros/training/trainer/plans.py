@@ -105,7 +105,8 @@ class EvaluationPlan:
     `checkpoint`: the folder of the checkpoint or of its training. `episodes`: their number. `task`: the simulated
     task, "": the one trained on. `seed`: of the first episode. `hold_s`: seconds for which success must hold.
     `threads`: of the policy's computation. `background`: run at idle priority. `success_return`: the return with
-    which an episode of a Gymnasium environment succeeds, None: the environment's own.
+    which an episode of a Gymnasium environment succeeds, None: the environment's own. `execute`: ticks for which each
+    chunk is played.
     Raises PlanError on an invalid field.
     """
 
@@ -118,6 +119,7 @@ class EvaluationPlan:
     threads: int = 1
     background: bool = False
     success_return: float | None = None
+    execute: int = 1
 
     def __post_init__(self) -> None:
         _require_valid(self)
@@ -203,6 +205,7 @@ _EVALUATION: dict[str, check.Check] = {
     "threads": check.whole(1, 1024),
     "background": check.flag,
     "success_return": check.or_null(check.number()),
+    "execute": check.whole(1),
 }
 _KINDS: dict[str, tuple[type[Any], dict[str, check.Check]]] = {
     "train": (TrainingPlan, _TRAINING),

@@ -34,7 +34,6 @@ EPISODES = [made.episode(number, frames=200) for number in range(3)]
     ("own", "changes", "name", "reason"),
     [
         (made.CONTRACT, (), "ensemble", "the actions are motion"),
-        (made.WITH_CAMERA, (), "bc_cnn", "there are pictures (camera)"),
         (made.WITH_CAMERA, ("inputs=[joints, object]",), "ensemble", "the actions are motion"),
         (WORDS, (), "film", "it reads words (words)"),
         (WORDS, ("policy.inputs=[joints]",), "ensemble", "the actions are motion"),
@@ -45,6 +44,18 @@ def test_what_the_inputs_are_decides_the_family(own, changes, name, reason):
     assert chosen == recipe.load(name, changes)
     assert chosen.reason.startswith(f"auto chose {name} for 3 episodes of 10 s, 600 frames: ")
     assert reason in chosen.reason
+
+
+def test_pictures_get_chunks_absolute_errors_and_steps_by_the_amount_of_frames():
+    chosen = rules.chosen(made.WITH_CAMERA, EPISODES)
+    assert chosen.family == recipe.load("bc_cnn").family
+    assert chosen.reason.startswith(
+        "auto chose bc_cnn for 3 episodes of 10 s, 600 frames: there are pictures (camera)"
+    )
+    policy, training = chosen.policy, chosen.training
+    assert (policy.loss, policy.horizon, training.learning_rate) == ("l1", 16, 0.003)
+    assert (training.batch_size, training.epochs) == (64, 600)  # 6,000 steps, 10 an epoch
+    assert rules.chosen(made.WITH_CAMERA, EPISODES, ["horizon=1"]).policy.horizon == 1
 
 
 def test_with_the_sentence_encoder_paraphrases_are_understood(monkeypatch):

@@ -42,7 +42,7 @@ TRAINING = TrainingPlan(
     background=True,
     log=("tensorboard",),
 )
-EVALUATION = EvaluationPlan(Path("policies/v3"), 5, "push", "gazebo_classic", 9, 0.5, 2, True, 3.0)
+EVALUATION = EvaluationPlan(Path("policies/v3"), 5, "push", "gazebo_classic", 9, 0.5, 2, True, 3.0, 8)
 LONG_S = 60.0
 
 
@@ -129,7 +129,7 @@ def test_the_options_of_a_person_make_the_same_plan():
     assert (joint.joint, joint.further, joint.weights) == (True, (Path("more"),), ("arm_push=2",))
     words = (
         "evaluate policies/v3 --episodes 5 --task push --simulator gazebo_classic --seed 9 --hold 0.5 --threads 2 "
-        "--background --success-return 3"
+        "--background --success-return 3 --execute 8"
     )
     assert evaluate.plan_of(parsed(evaluate, words), Path("policies/v3")) == EVALUATION
 
