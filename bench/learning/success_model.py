@@ -35,10 +35,12 @@ from il_ros.records.outcomes import SUCCESS
 from il_ros.records.trials import success_interval
 from il_ros.rewards import checkpoint
 from il_ros.rewards.success import SuccessSettings
-from il_ros.training.rewards.rating import rate
+from il_ros.training.rewards.calibration import ON_TIME_S
+from il_ros.training.rewards.rating import fired_s, rate
 from il_ros.training.rewards.run import TRAINING, train
 
 HOLD_S = 0.5
+END_AT = 0.9  # the default of the node judge
 CAMERAS = {"overhead": 96, "wrist": 48}
 """Width and height (px) at which the model reads each camera; all are recorded at the size of the first one."""
 
@@ -94,17 +96,27 @@ def opened(root, settings):
 
 
 def judged(reward, episodes):
-    """Return how many verdicts are met, the wrong ones, and how far off the time of success is (s)."""
+    """Return how many verdicts are met, the wrong ones, and how far off the time of success is (s).
+
+    Then how the node judge would end the episodes, at END_AT: successes, in time, and failures.
+    """
     right, wrong, off = 0, [], []
+    surer = replace(reward.settings, threshold=max(reward.settings.decides_at, END_AT))
+    ended = {"successes": 0, "in_time": 0, "failures": 0}
     for episode in episodes:
         rated = rate(reward, episode)
         success = episode.outcome == SUCCESS
         right += (rated.fired_s is not None) == success
         if (rated.fired_s is not None) != success:
             wrong.append(f"{episode.name} {episode.outcome}")
+        true_s = episode.duration_s - HOLD_S
         if success and rated.fired_s is not None:
-            off.append(rated.fired_s - (episode.duration_s - HOLD_S))
-    return right, wrong, off
+            off.append(rated.fired_s - true_s)
+        sure_s = fired_s(rated.reward, rated.time_s, episode.period_ns / 1e9, surer)
+        if sure_s is not None:
+            ended["successes" if success else "failures"] += 1
+            ended["in_time"] += success and bool(abs(sure_s - true_s) <= ON_TIME_S)
+    return right, wrong, off, ended
 
 
 def learnt(args, shown, settings, seed, place):
@@ -154,7 +166,7 @@ def main():
             )
             trained_s = time.process_time() - began_s
             held_out = opened(root / "held_out", settings)
-            right, wrong, off = judged(reward, held_out.train)
+            right, wrong, off, ended = judged(reward, held_out.train)
             low, high = success_interval(right, len(held_out.train))
             row = {
                 "bench": "success_model",
@@ -167,10 +179,11 @@ def main():
                 "interval_95": [round(low, 3), round(high, 3)],
                 "wrong": wrong,
                 "threshold": reward.settings.threshold,
-                "within_0.3_s": float(np.mean(np.abs(off) <= 0.3 + 1e-6)) if off else None,
+                "within_0.3_s": float(np.mean(np.abs(off) <= ON_TIME_S)) if off else None,
                 "off_s": [round(float(value), 3) for value in np.quantile(off, (0.05, 0.5, 0.95))]
                 if off
                 else None,
+                f"ended_at_{END_AT}": ended,
                 "training_cpu_s": round(trained_s, 1),
             }
             print(json.dumps(row), flush=True)
