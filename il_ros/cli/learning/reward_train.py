@@ -85,6 +85,7 @@ def _by_verdicts(args: argparse.Namespace, contract: Contract) -> _Learnt:
 
     from il_ros.policies.versions import named_by
     from il_ros.records.labelling import SENT
+    from il_ros.rewards.success import SuccessSettings
     from il_ros.training.rewards.run import FAMILIES as KINDS
     from il_ros.training.rewards.run import TRAINING, train
 
@@ -109,6 +110,8 @@ def _by_verdicts(args: argparse.Namespace, contract: Contract) -> _Learnt:
         done = train(dataset, settings, training, args.out, version=named_by(args.out), on_epoch=on_epoch)
     rows = [("loss", f"{done.curves[-1].train_loss:.4f}")]
     marked = [rated for rated in done.held_out if rated.episode.outcome != "unmarked"]
+    if isinstance(done.reward.settings, SuccessSettings):
+        rows.append(("threshold", f"{done.reward.settings.decides_at:.2f}"))
     if marked and judges(done.reward):
         rows.append(("held out", judged(marked)))
     return _Learnt(done.reward, rows)

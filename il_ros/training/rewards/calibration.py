@@ -23,7 +23,7 @@ from il_ros.training.rewards.rating import fired_s, shares
 _CERTAIN = 1e-6
 """Probabilities nearer to 0 or 1 say no more."""
 THRESHOLDS = np.arange(1, 20) / 20
-ON_TIME_S = 0.3
+ON_TIME_S = 0.3 + 1e-6  # times are multiples of a period
 
 
 def calibrated(

@@ -204,6 +204,9 @@ def test_the_command_trains_ranks_and_plots(judged, tmp_path, capsys, monkeypatc
     status, out, err = run(capsys, "reward", "train", root, "--out", "reward", *changes)
     assert status == 0, err
     assert f"next: il-ros reward rank {root} --reward reward" in out
+    found = checkpoint.load("reward").settings.threshold
+    assert 0 < found < 1
+    assert f"threshold  {found:.2f}" in out
     status, out, _ = run(capsys, "reward", "rank", root)
     assert status == 0
     lines = [line.split() for line in out.splitlines() if line.startswith("episode_")]
