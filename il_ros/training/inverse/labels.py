@@ -6,7 +6,7 @@ A tick is between the observations of several chunks, of H steps each; its label
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -161,10 +161,12 @@ def _observed(name: str, replay: Replay, inputs: Inputs, left_out: Counter[str])
 
 
 def _answers(model: LoadedPolicy, some: Samples) -> Vector:
-    """Return the model's normalised chunks (T, H, L)."""
-    batches = Batches(
-        some, model.inputs, model.normaliser, model.device, vocabulary=model.vocabulary, follows=True
-    )
+    """Return the model's normalised chunks (T, H, L).
+
+    Inputs are not clipped to what the model learnt from: a clipped position would get the label of another one.
+    """
+    unclipped = replace(model.normaliser, shown=None)
+    batches = Batches(some, model.inputs, unclipped, model.device, vocabulary=model.vocabulary, follows=True)
     rng = torch.Generator().manual_seed(0)
     with torch.inference_mode():
         found = [model.network.sample(batch, rng).chunk.cpu().numpy() for batch in batches.in_order(_ROWS)]

@@ -28,11 +28,11 @@ QUICK = ("hidden=[32]", "batch_size=16", "learning_rate=0.01", "still_every=1", 
 SOURCE = "inverse model v1"
 
 
-def walk(number, frames=60):
+def walk(number, frames=60, most=0.6, middle=0.0):
     """An episode of a robot that is at its command one tick later."""
     rng = np.random.default_rng(number)
-    commands = np.clip(np.cumsum(rng.uniform(-0.1, 0.1, (frames, 2)), axis=0), -0.6, 0.6)
-    joints = np.concatenate([[[0.0, 0.0]], commands[:-1]])
+    commands = middle + np.clip(np.cumsum(rng.uniform(-0.1, 0.1, (frames, 2)), axis=0), -most, most)
+    joints = np.concatenate([[[middle, middle]], commands[:-1]])
     base = arrays.episode(number, frames)
     return dataclasses.replace(
         base,
@@ -42,8 +42,9 @@ def walk(number, frames=60):
     )
 
 
-def of_arrays(tmp_path, *changes):
-    data = dataclasses.replace(arrays.dataset(), train=tuple(map(walk, range(6))), validation=())
+def of_arrays(tmp_path, *changes, most=0.6):
+    shown = tuple(walk(number, most=most) for number in range(6))
+    data = dataclasses.replace(arrays.dataset(), train=shown, validation=())
     recipe = recipes.load("inverse", (*QUICK, "inputs=[joints]", "epochs=20", *changes))
     return train(data, recipe, tmp_path / "v1", version="v1").policy
 
@@ -54,6 +55,17 @@ def test_the_command_between_two_observations_is_inferred(tmp_path, changes):
     commands, known = infer_arrays(of_arrays(tmp_path, *changes), shown)
     assert known.tolist() == [True] * 59 + [False]  # nothing was observed after the last tick
     assert np.abs(commands - shown.commands)[known].max() < 0.03  # steps are up to 0.1
+
+
+def test_a_state_beyond_what_was_shown_is_labelled_as_it_is_not_as_the_nearest_shown_one(tmp_path):
+    model = of_arrays(tmp_path, most=0.2)
+    shown = walk(100, most=0.2, middle=0.4)
+    commands, known = infer_arrays(model, shown)
+    upper = model.normaliser.shown.upper
+    beyond = known & (shown.observations["joints"] > upper + 0.05).any(axis=1)
+    assert beyond.sum() > 20
+    error = np.abs(commands - shown.commands)[beyond]
+    assert error.mean() < 0.03  # clipped at what was shown, it is above 0.1
 
 
 def test_a_label_never_crosses_a_gap_and_stays_within_the_contracts_limits(tmp_path):
