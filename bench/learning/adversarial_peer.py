@@ -3,7 +3,7 @@
 It needs an environment of its own, and imports nothing of il_ros:
 
     python3.11 -m venv peer && peer/bin/pip install torch==2.13.0
-    peer/bin/pip install imitation==1.0.1 Box2D==2.3.10 "numpy<2" "pandas<3" "matplotlib<3.11"
+    peer/bin/pip install imitation==1.0.1 Box2D==2.3.10 "numpy<2" "pandas<3" "matplotlib<3.11" mujoco==2.3.7 imageio
     python adversarial.py --task cartpole --methods gail,airl --save shown          # ours, in the same session
     peer/bin/python adversarial_peer.py --task cartpole --shown shown --algorithms gail,airl
 
@@ -39,11 +39,26 @@ def named(*names):
     return lambda: gymnasium.make(known[0])
 
 
+class FirstNumbers(gymnasium.ObservationWrapper):
+    """The first numbers of an observation: version 4 of a task has two constraint forces that version 5 leaves out."""
+
+    def __init__(self, env, count):
+        super().__init__(env)
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (count,), np.float64)
+
+    def observation(self, observation):
+        return observation[: self.observation_space.shape[0]]
+
+
+def double_pendulum():
+    return FirstNumbers(named("InvertedDoublePendulum-v5", "InvertedDoublePendulum-v4")(), 9)
+
+
 TASKS = {
     "cartpole": cartpole,
     "pendulum": named("Pendulum-v1"),
     "lander": named("LunarLanderContinuous-v3", "LunarLanderContinuous-v2"),
-    "double_pendulum": named("InvertedDoublePendulum-v5", "InvertedDoublePendulum-v4"),
+    "double_pendulum": double_pendulum,
 }
 
 
