@@ -60,8 +60,9 @@ METHODS = {
 
 
 THIRD_PARTY = third_party_tasks()
-NUMBERS = ("random_steps=1000", "agent.discount=0.99", "reward_rate=3e-4", "action_range=limits")
+NUMBERS = ("random_steps=1000", "agent.discount=0.99", "reward_rate=3e-4")
 """Changes of the recipes for actions that are numbers."""
+WIDE = (*NUMBERS, "action_range=limits")
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ def third_party(name, *args, **options):
 
 TASKS = {
     "cartpole": BenchTask(cartpole, THIRD_PARTY["CartPole-v1"].act, 475.0, 5000),
-    "pendulum": third_party("Pendulum-v1", -200.0, 10_000, NUMBERS, shows=-100.0),
-    "lander": third_party("LunarLanderContinuous-v3", 0.9, 30_000, NUMBERS, of_expert=True),
+    "pendulum": third_party("Pendulum-v1", -200.0, 10_000, WIDE, shows=-100.0),
+    "lander": third_party("LunarLanderContinuous-v3", 0.9, 30_000, WIDE, of_expert=True),
     "double_pendulum": third_party("InvertedDoublePendulum-v5", 0.9, 10_000, NUMBERS, of_expert=True),
-    "cheetah": third_party("HalfCheetah-v5", 0.9, 30_000, NUMBERS, of_expert=True),
+    "cheetah": third_party("HalfCheetah-v5", 0.9, 30_000, WIDE, of_expert=True),
 }
 
 

@@ -2,7 +2,8 @@
 
 It needs an environment of its own, and imports nothing of il_ros:
 
-    python3.11 -m venv peer && peer/bin/pip install torch==2.13.0 && peer/bin/pip install imitation==1.0.1 Box2D==2.3.10
+    python3.11 -m venv peer && peer/bin/pip install torch==2.13.0
+    peer/bin/pip install imitation==1.0.1 Box2D==2.3.10 "numpy<2" "pandas<3" "matplotlib<3.11" mujoco==2.3.7 imageio
     python adversarial.py --task cartpole --methods gail,airl --save shown          # ours, in the same session
     peer/bin/python adversarial_peer.py --task cartpole --shown shown --algorithms gail,airl
 
@@ -38,11 +39,26 @@ def named(*names):
     return lambda: gymnasium.make(known[0])
 
 
+class FirstNumbers(gymnasium.ObservationWrapper):
+    """The first numbers of an observation: version 4 of a task has two constraint forces that version 5 leaves out."""
+
+    def __init__(self, env, count):
+        super().__init__(env)
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (count,), np.float64)
+
+    def observation(self, observation):
+        return observation[: self.observation_space.shape[0]]
+
+
+def double_pendulum():
+    return FirstNumbers(named("InvertedDoublePendulum-v5", "InvertedDoublePendulum-v4")(), 9)
+
+
 TASKS = {
     "cartpole": cartpole,
     "pendulum": named("Pendulum-v1"),
     "lander": named("LunarLanderContinuous-v3", "LunarLanderContinuous-v2"),
-    "double_pendulum": named("InvertedDoublePendulum-v5", "InvertedDoublePendulum-v4"),
+    "double_pendulum": double_pendulum,
 }
 
 
@@ -113,14 +129,20 @@ def one_seed(args, algorithm, seed):
         allow_variable_horizon=True,
     )
     steps, curve, spent_s, wall_s, in_a_row, reached = 0, [], 0.0, 0.0, 0, None
-    while steps < args.steps and reached is None:
+    until_s = time.monotonic() + 60 * args.minutes
+    over = False
+    while not over:
         began_s, wall_began_s = time.process_time(), time.monotonic()
         trainer.train(trainer.gen_train_timesteps)
         spent_s, wall_s = spent_s + time.process_time() - began_s, wall_s + time.monotonic() - wall_began_s
         steps += trainer.gen_train_timesteps
+        over = steps >= args.steps or time.monotonic() >= until_s
+        if not over and steps - (curve[-1][0] if curve else 0) < args.every:
+            continue
         curve.append((steps, round(mean_return(learner.policy, args.task, 3_000_000), 1)))
         in_a_row = in_a_row + 1 if curve[-1][1] >= args.goal else 0
         reached = curve[-3][0] if in_a_row == 3 else None
+        over = over or reached is not None
     return {
         "bench": "adversarial_peer",
         "task": args.task,
@@ -148,6 +170,8 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=300_000, help="of a seed, at most")
+    parser.add_argument("--minutes", type=float, default=np.inf, help="of a seed, at most")
+    parser.add_argument("--every", type=int, default=0, help="steps between evaluations, 0: each round")
     parser.add_argument(
         "--goal", type=float, default=475.0, help="mean return; adversarial.py prints its own"
     )

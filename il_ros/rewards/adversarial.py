@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from il_ros.core.settings import at_least, one_of, require_width
 from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state
-from il_ros.policies.protocol import Loss, ModelSpec, RewardModel, Transition
+from il_ros.policies.protocol import Loss, ModelSpec, RewardModel, Transition, Window
 from il_ros.rewards.registry import RewardFamily, RewardSettings
 
 SHAPES = ("logit", "softplus", "log_sigmoid")
@@ -32,14 +32,21 @@ class Comparison:
 
 @dataclass(frozen=True)
 class DiscriminatorSettings(RewardSettings):
-    """`gradient_penalty`: weight of (|gradient| - 1)^2 between demonstrations and own steps (Gulrajani et al. 2017)."""
+    """`gradient_penalty`: weight of (|gradient| - 1)^2 between demonstrations and own steps (Gulrajani et al. 2017).
+
+    `absorbing_distance`: from the absorbing state to the mean of the demonstrations, in the network's inputs. The
+    penalty bounds the slope to about 1, so a state at distance 1 is rated within 1 of the demonstrations, and own steps
+    that are farther away are worth less: the agent would learn to end its episodes.
+    """
 
     hidden: int = 64
     gradient_penalty: float = 10.0
+    absorbing_distance: float = 1.0
 
     def __post_init__(self) -> None:
         require_width("hidden", self.hidden)
         at_least("gradient_penalty", self.gradient_penalty, 0)
+        at_least("absorbing_distance", self.absorbing_distance, 1)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,13 @@ class AdversarialReward(RewardModel):
     """A reward that is learnt beside a policy; `compare` is its loss."""
 
     gradient_penalty: float
+    absorbing_distance: float = 1.0
+
+    def marked(self, window: Window, absorbing: Tensor) -> Tensor:
+        """Return the states (B, F + 1) that a network reads, the absorbing state at its distance."""
+        state = marked_state(window, absorbing)
+        state[:, -1] *= self.absorbing_distance
+        return state
 
     def inputs(self, transition: Transition) -> Tensor:
         """Return what the model reads of each step (B, N)."""
@@ -125,15 +139,16 @@ class Gail(AdversarialReward):
     def __init__(self, settings: GailSettings, spec: ModelSpec, seeds: int = 1) -> None:
         super().__init__()
         self.seeds, self._settings, self.gradient_penalty = seeds, settings, settings.gradient_penalty
+        self.absorbing_distance = settings.absorbing_distance
         seen = len(spec.inputs.groups) + 1
         second = seen if settings.from_states else spec.action_size
         self.perceptron = SeededMlp(seeds, (seen + second, settings.hidden, settings.hidden, 1))
 
     def inputs(self, transition: Transition) -> Tensor:
         """Return observation and action, or observation and following one (B, N)."""
-        seen = marked_state(transition.observation, transition.absorbing)
+        seen = self.marked(transition.observation, transition.absorbing)
         if self._settings.from_states:
-            return torch.cat([seen, marked_state(transition.following, transition.ends)], dim=1)
+            return torch.cat([seen, self.marked(transition.following, transition.ends)], dim=1)
         return torch.cat([seen, transition.action * ~transition.absorbing[:, None]], dim=1)
 
     def rated(self, inputs: Tensor) -> Tensor:
@@ -162,13 +177,14 @@ class Airl(AdversarialReward):
             settings.discount,
             settings.gradient_penalty,
         )
+        self.absorbing_distance = settings.absorbing_distance
         sizes = (len(spec.inputs.groups) + 1, settings.hidden, settings.hidden, 1)
         self.state_perceptron, self.potential = (SeededMlp(seeds, sizes) for _ in range(2))
 
     def inputs(self, transition: Transition) -> Tensor:
         """Return observation and following one (B, N)."""
-        before = marked_state(transition.observation, transition.absorbing)
-        return torch.cat([before, marked_state(transition.following, transition.ends)], dim=1)
+        before = self.marked(transition.observation, transition.absorbing)
+        return torch.cat([before, self.marked(transition.following, transition.ends)], dim=1)
 
     def rated(self, inputs: Tensor) -> Tensor:
         """Return f (B,)."""
@@ -189,7 +205,7 @@ class Airl(AdversarialReward):
     @torch.no_grad()
     def state_reward(self, transition: Transition) -> Tensor:
         """Return g(s) (B,), the reward without its shaping, for use with other dynamics."""
-        return self.state_perceptron.of_rows(marked_state(transition.observation, transition.absorbing))[:, 0]
+        return self.state_perceptron.of_rows(self.marked(transition.observation, transition.absorbing))[:, 0]
 
 
 GAIL = RewardFamily(GailSettings, Gail)

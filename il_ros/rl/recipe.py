@@ -23,11 +23,12 @@ from il_ros.training.trainer.recipe_file import OWN_STEPS, read
 SECTIONS = ("policy", "reward", "agent", "clone", OWN_STEPS)
 _FAMILY = "actor"
 _LATER = {
+    "reward": ("absorbing_distance",),
     "agent": ("actor_rate", "entropy", "entropy_bonus", "correlation"),
     "clone": tuple(settings.plain(CloneUse())),
     OWN_STEPS: ("updates", "ahead", "keep_successes", "level"),
 }
-"""Keys by section that recipes of before imitation with reinforcement learning did not have."""
+"""Keys by section that recipes did not have at first."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class ImitationRecipe:
         plain, former = self.to_plain(), ImitationRecipe().to_plain()
         for section, keys in _LATER.items():
             for key in keys:
-                if plain[section][key] == former[section][key]:
+                if key in plain[section] and plain[section][key] == former[section][key]:
                     del plain[section][key]
         return {key: value for key, value in plain.items() if value or key not in _LATER}
 

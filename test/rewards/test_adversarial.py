@@ -18,6 +18,7 @@ from il_ros.rewards import checkpoint
 from il_ros.rewards.adversarial import AirlSettings, Comparison, GailSettings
 from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rewards.registry import inputs_of, make_reward
+from il_ros.rl.buffer import joined
 from il_ros.rl.optimiser import Optimiser
 
 ROWS = 32
@@ -66,6 +67,21 @@ def test_a_discriminators_reward_is_larger_for_demonstrations_and_has_the_sign_o
     else:
         assert (low > 0).all() == (shape == "softplus")
         assert (high < 0).all() == (shape == "log_sigmoid")
+
+
+@pytest.mark.parametrize("name", ["gail", "airl"])
+def test_an_end_that_was_never_shown_is_worth_less_than_own_steps_far_away_at_a_distance_only(name):
+    far, ended = steps(1), steps(0, absorbing=True)
+    own, shown = joined(far, ended, 2), joined(steps(0), steps(0), 2)
+
+    def gain_of_ending(distance):
+        kind = GailSettings if name == "gail" else AirlSettings
+        reward = model(name, kind(absorbing_distance=distance))
+        trained(reward, own, shown)
+        return float((reward.reward(ended) - reward.reward(far)).mean())
+
+    assert gain_of_ending(1.0) > 0.5  # the slope is about 1, and it is nearer to the demonstrations
+    assert gain_of_ending(10.0) < -0.5
 
 
 def test_airl_rates_demonstrated_states_higher():
@@ -183,6 +199,7 @@ def test_a_damaged_or_foreign_reward_is_refused_with_the_file_and_the_fault(tmp_
     [
         (GailSettings, {"shape": "line"}, "shape: 'line' is not known"),
         (GailSettings, {"gradient_penalty": -1.0}, "gradient_penalty"),
+        (AirlSettings, {"absorbing_distance": 0.0}, "absorbing_distance"),
         (AirlSettings, {"discount": 1.5}, "discount is 1.5; it must be above 0, and at most 1"),
     ],
 )

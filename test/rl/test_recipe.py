@@ -46,6 +46,9 @@ def test_what_came_later_is_no_difference_to_an_interrupted_training_of_before()
     plain = load("gail").identity()
     assert "clone" not in plain
     assert set(plain["agent"]) == {"hidden", "discount", "rate", "target_share", "temperature"}
+    assert plain["reward"]["absorbing_distance"] == 10  # a training of before had 1, another reward
+    assert "absorbing_distance" not in load("gail", ["absorbing_distance=1"]).identity()["reward"]
+    assert load("sqil").identity()["reward"] == {"family": "sqil"}
     changed = load("gail", ["entropy=-2", "weight=0.5"]).identity()
     assert (changed["agent"]["entropy"], changed["clone"]) == (-2.0, {"weight": 0.5})
 
