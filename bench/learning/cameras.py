@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cv2
 import numpy as np
-from every_family import add_line, read_lines
 from learning_bc import contract_of, dataset, demonstrations
+from rows import add_line, read_lines, rows_before
 
 from il_ros.records.trials import success_interval
 from il_ros.sim import HELD_OUT_SEED
@@ -213,7 +213,7 @@ def main():
     if args.table:
         show(read_lines(args.table))
         return
-    rows = read_lines([args.out]) if args.out and args.out.exists() else []
+    rows = rows_before(args.out)
     for seed in range(args.first_seed, args.first_seed + args.seeds):
         for name in args.only:
             for cameras in args.cameras or (*CAMERAS[name], STATE):

@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import cloning_peers
 import numpy as np
 from learning_bc import contract_of, dataset, demonstrations
+from rows import add_line, read_lines
 
 from il_ros.records.comparison import LEVEL, PairedComparison, corrected
 from il_ros.sim import HELD_OUT_SEED
@@ -175,18 +176,6 @@ def show(rows):
         print(f"| {task} | {count} | {seeds} | {' | '.join(texts)} |")
     means = " | ".join(f"{np.mean(each):.1f}" if len(each) == len(cells) else "" for each in totals.values())
     print(f"| mean | | | {means} |")
-
-
-def add_line(file, row):
-    """Add a row to a file of JSON lines; None: to none."""
-    if file:
-        with file.open("a") as opened:
-            opened.write(json.dumps(row) + "\n")
-
-
-def read_lines(files):
-    """Return the rows of files of JSON lines."""
-    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
 def main():

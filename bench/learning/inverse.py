@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MUJOCO_GL", "egl")
 
 import numpy as np
-from every_family import add_line, read_lines
+from rows import add_line, rows_before
 
 from il_ros.core import contract as contracts
 from il_ros.episodes import inferred_labels, layout
@@ -192,7 +192,7 @@ def main():
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of inverse models")
     parser.add_argument("--out", type=Path, help="a file to which a JSON line is added for each seed")
     args = parser.parse_args()
-    rows = read_lines([args.out]) if args.out and args.out.exists() else []
+    rows = rows_before(args.out)
     for task in args.tasks.split(","):
         for seed in range(args.first_seed, args.first_seed + args.seeds):
             if not any((row["task"], row["seed"]) == (task, seed) for row in rows):

@@ -10,15 +10,15 @@ joint policy is compared with the single ones on paired starts.
 """
 
 import argparse
-import json
 import os
-import sys
 import tempfile
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from every_family import add_line, contract_of, dataset, read_lines, recipe_of, shown_of
+from every_family import recipe_of, shown_of
+from learning_bc import contract_of, dataset
+from rows import keeping, read_lines, rows_before
 
 from il_ros.policies.joint.contracts import joined
 from il_ros.policies.joint.part import part_policy
@@ -124,16 +124,11 @@ def main():
     if args.table:
         show(read_lines(args.table))
         return
-    rows = read_lines([args.out]) if args.out and args.out.exists() else []
+    rows = rows_before(args.out)
     done = {(row["seed"], row["policy"], row["task"]) for row in rows}
 
-    def write(row):
-        rows.append(row)
-        print(json.dumps({**row, "successes": sum(row["successes"])}), file=sys.stderr, flush=True)
-        add_line(args.out, row)
-
     for seed in range(args.seeds):
-        measure(seed, args, done, write)
+        measure(seed, args, done, keeping(rows, args.out))
     show(rows)
 
 

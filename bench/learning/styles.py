@@ -19,8 +19,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from every_family import add_line, contract_of, dataset, read_lines
-from learning_bc import demonstrations
+from learning_bc import contract_of, dataset, demonstrations
+from rows import add_line, rows_before
 
 from il_ros.records.trials import success_interval
 from il_ros.sim import HELD_OUT_SEED
@@ -189,7 +189,7 @@ def main():
     parser.add_argument("--set", action="append", default=[], help="change of the recipe, as of il-ros train")
     parser.add_argument("--out", type=Path, help="a file to which a JSON line is added for each policy")
     args = parser.parse_args()
-    done = read_lines([args.out]) if args.out and args.out.exists() else []
+    done = rows_before(args.out)
     for seed in range(args.seeds):
         for family in args.families:
             if any((row["family"], row["seed"]) == (family, seed) for row in done):
