@@ -186,6 +186,18 @@ class Recipe:
             "training": settings.plain(self.training),
         }
 
+    def reading(self) -> dict[str, Any]:
+        """Return the options of `Dataset.open` that a recipe decides alone."""
+        return {
+            "validation": self.training.validation,
+            "validation_most": self.training.validation_most,
+            "validation_by": self.training.validation_by,
+            "seed": self.training.seed,
+            "history": self.policy.history,
+            "rule": self.policy.rule,
+            "pictures": self.training.pictures,
+        }
+
     @classmethod
     def from_plain(cls, values: Mapping[str, Any], source: str) -> Recipe:
         """Return the recipe for `values`; raises SettingsError naming the wrong key."""

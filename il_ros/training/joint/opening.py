@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract
@@ -19,7 +18,6 @@ from il_ros.policies.features import Inputs
 from il_ros.policies.joint.contracts import JoinedContract, joined
 from il_ros.policies.joint.part import joint_settings, part_settings
 from il_ros.policies.uncertainty import RAW
-from il_ros.training import recipe as recipes
 from il_ros.training import saved
 from il_ros.training.auto import rules
 from il_ros.training.joint.episodes import in_union
@@ -43,48 +41,88 @@ class EpisodeSource:
         return f"{self.label}.{episode}"
 
 
-def opened(plan: TrainingPlan, progress: Progress = lambda entries: entries) -> tuple[Dataset, Recipe]:
-    """Return the joint data set of a plan's folders, and its recipe, as `trainer.opening.opened` does.
+class JointEpisodes:
+    """The episodes of a plan's folders, which `trainer.opening.opened` reads by one recipe.
 
-    Raises DatasetError when no episode of a contract remains, ValueError on contracts that cannot be joined, on weights
-    of unknown contracts, and on a recipe that has no meaning for several contracts.
+    Raises ValueError on contracts that cannot be joined, and on weights of unknown contracts.
     """
-    sources = sources_in((plan.data, *plan.further))
-    parts = {source.contract.name: source.contract for source in sources}
-    own = joined(tuple(parts.values()))
-    weights = _weights(plan.weights, tuple(parts))
-    automatic = plan.recipe in ("", recipes.AUTO)
-    if not automatic:
-        recipe = recipes.load(plan.recipe, plan.changes)
-    elif plan.resume:
-        recipe = recipes.changed(saved.recipe(plan.out), plan.changes)
-    else:
-        recipe = _agreed({name: rules.chosen(part, changes=plan.changes) for name, part in parts.items()})
-    found = _read(plan, sources, own, recipe, progress)
-    if automatic and not plan.resume:
-        expected, recipe = recipe, _chosen(plan, sources, found)
-        if recipe.policy.history != expected.policy.history:
-            found = _read(plan, sources, own, recipe, progress)
-    return joint_dataset(own, sources, found, weights), joint_recipe(recipe, own)
+
+    def __init__(self, plan: TrainingPlan, progress: Progress) -> None:
+        self._plan, self._progress = plan, progress
+        self._sources = sources_in((plan.data, *plan.further))
+        self._parts = {source.contract.name: source.contract for source in self._sources}
+        self._own = joined(tuple(self._parts.values()))
+        self._weights = _weights(plan.weights, tuple(self._parts))
+
+    def choose(self, found: Sequence[Dataset] | None) -> Recipe:
+        """Return the recipe that `auto` chooses for all contracts; None: the one to read the episodes by.
+
+        Raises ValueError when it chooses different ones.
+        """
+        episodes: dict[str, list[EpisodeArrays]] = {name: [] for name in self._parts}
+        for source, dataset in zip(self._sources, found or (), strict=found is not None):
+            episodes[source.contract.name] += dataset.train
+        changes = self._plan.changes
+        return _agreed(
+            {name: rules.chosen(self._parts[name], some, changes) for name, some in episodes.items()}
+        )
+
+    def read(self, recipe: Recipe) -> list[Dataset]:
+        """Return the data set of each source, under its own contract; raises DatasetError when one has no episode."""
+        plan, own = self._plan, self._own
+        policy = joint_settings(recipe.policy, own)
+        Inputs.for_policy(own, policy)  # unknown inputs are an error before the data are read
+        before = saved.data(plan.out) if plan.resume else None
+        found = []
+        for source in self._sources:
+            select = Selection(plan.outcomes, plan.tasks, source.names, poor=plan.poor)
+            held_out: list[str] | None = None
+            if before is not None:
+                known = {source.renamed(name): name for name in source.names}
+                select = Selection(
+                    names=[known[name] for part in before.values() for name in part if name in known],
+                    poor=True,
+                )
+                held_out = [known[name] for name in before["validation"] if name in known]
+            settings = part_settings(policy, own, source.contract)
+            try:
+                found.append(
+                    Dataset.open(
+                        *(source.folder, source.contract, select),
+                        held_out=held_out,
+                        progress=self._progress,
+                        optional=Inputs.for_policy(source.contract, settings).may_lack,
+                        jobs=0,
+                        **recipe.reading(),
+                    )
+                )
+            except DatasetError as error:
+                raise DatasetError(f"contract '{source.contract.name}': {error}") from error
+        return found
+
+    def whole(self, found: Sequence[Dataset], recipe: Recipe) -> tuple[Dataset, Recipe]:
+        """Return the joint data set and its recipe; raises ValueError as `joint_recipe`."""
+        return joint_dataset(self._own, self._sources, found, self._weights), joint_recipe(recipe, self._own)
 
 
 def sources_in(folders: Sequence[Path]) -> list[EpisodeSource]:
     """Return the sources in folders, one for each folder and contract; raises ValueError as `scan`."""
     found: list[EpisodeSource] = []
+    parsed: dict[str, Contract] = {}  # by text: episodes share a few
     for folder in folders:
-        entries: dict[tuple[str, str], list[Entry]] = {}
+        episodes: dict[tuple[str, str], tuple[Contract, list[str]]] = {}
         for entry in scan(folder).usable:
-            if entry.info is not None and entry.info.contract_text:
-                own = contracts.parse(entry.info.contract_text, f"{entry.folder} (its contract)")
-                entries.setdefault((own.name, own.hash), []).append(entry)
-        if not entries:
+            if entry.info is not None and (text := entry.info.contract_text):
+                if text not in parsed:
+                    parsed[text] = contracts.parse(text, f"{entry.folder} (its contract)")
+                own = parsed[text]
+                episodes.setdefault((own.name, own.hash), (own, []))[1].append(entry.name)
+        if not episodes:
             raise ValueError(f"{folder}: no episode records its contract (or there are no episodes)")
-        for some in entries.values():
-            assert some[0].info is not None
-            own = contracts.parse(some[0].info.contract_text, f"{some[0].folder} (its contract)")
+        for own, names in episodes.values():
             before = sum(source.contract.name == own.name for source in found)
             label = own.name if not before else f"{own.name}-{before + 1}"
-            found.append(EpisodeSource(folder, own, tuple(entry.name for entry in some), label))
+            found.append(EpisodeSource(folder, own, tuple(names), label))
     return found
 
 
@@ -143,58 +181,6 @@ def joint_dataset(
         notes=tuple(notes),
     )
     return Dataset(own, tuple(train), tuple(validation), summary)
-
-
-def _read(
-    plan: TrainingPlan,
-    sources: Sequence[EpisodeSource],
-    own: JoinedContract,
-    recipe: Recipe,
-    progress: Progress,
-) -> list[Dataset]:
-    """Return the data set of each source, under its own contract."""
-    training = recipe.training
-    policy = joint_settings(recipe.policy, own)
-    Inputs.for_policy(own, policy)  # unknown inputs are an error before the data are read
-    before = saved.data(plan.out) if plan.resume else None
-    found = []
-    for source in sources:
-        select = Selection(plan.outcomes, plan.tasks, source.names, poor=plan.poor)
-        held_out: list[str] | None = None
-        if before is not None:
-            known = {source.renamed(name): name for name in source.names}
-            select = Selection(
-                names=[known[name] for part in before.values() for name in part if name in known], poor=True
-            )
-            held_out = [known[name] for name in before["validation"] if name in known]
-        settings = part_settings(policy, own, source.contract)
-        options: dict[str, Any] = {
-            "validation": training.validation,
-            "validation_most": training.validation_most,
-            "validation_by": training.validation_by,
-            "seed": training.seed,
-            "held_out": held_out,
-            "history": policy.history,
-            "optional": Inputs.for_policy(source.contract, settings).may_lack,
-            "rule": policy.rule,
-            "pictures": training.pictures,
-        }
-        try:
-            found.append(
-                Dataset.open(source.folder, source.contract, select, progress=progress, jobs=0, **options)
-            )
-        except DatasetError as error:
-            raise DatasetError(f"contract '{source.contract.name}': {error}") from error
-    return found
-
-
-def _chosen(plan: TrainingPlan, sources: Sequence[EpisodeSource], found: Sequence[Dataset]) -> Recipe:
-    """Return the recipe that `auto` chooses for all contracts; raises ValueError when it chooses different ones."""
-    episodes: dict[str, list[EpisodeArrays]] = {}
-    for source, dataset in zip(sources, found, strict=True):
-        episodes.setdefault(source.contract.name, []).extend(dataset.train)
-    own = {source.contract.name: source.contract for source in sources}
-    return _agreed({name: rules.chosen(own[name], some, plan.changes) for name, some in episodes.items()})
 
 
 def _agreed(recipes_by_part: Mapping[str, Recipe]) -> Recipe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract
@@ -16,9 +17,11 @@ from il_ros.policies.versions import CHECKPOINT, next_version, taken
 from il_ros.training import outputs, saved
 from il_ros.training import recipe as recipes
 from il_ros.training.auto import rules
-from il_ros.training.joint import opening as joint
+from il_ros.training.joint.opening import JointEpisodes
 from il_ros.training.recipe import Recipe
 from il_ros.training.trainer.plans import TrainingPlan
+
+Data = TypeVar("Data")
 
 
 def opened(
@@ -29,9 +32,9 @@ def opened(
     Raises DatasetError when no episode remains, ValueError on an invalid recipe or contract.
     """
     if plan.joint:
-        return joint.opened(plan, progress)
+        several = JointEpisodes(plan, progress)
+        return several.whole(*_read(plan, several.read, several.choose))
     own = contract_of(plan.contract, plan.data)
-    automatic = plan.recipe in ("", recipes.AUTO)
     select = Selection(plan.outcomes, plan.tasks, poor=plan.poor)
     held_out = None
     if plan.resume:  # the same episodes, split and recipe, whatever was recorded since
@@ -40,35 +43,43 @@ def opened(
         held_out = before["validation"]
 
     def read(recipe: Recipe) -> Dataset:
-        policy, training = recipe.policy, recipe.training
-        inputs = Inputs.for_policy(own, policy)  # unknown inputs are an error before the data are read
+        inputs = Inputs.for_policy(own, recipe.policy)  # unknown inputs are an error before the data are read
         return Dataset.open(
             *(plan.data, own, select),
-            validation=training.validation,
-            validation_most=training.validation_most,
-            validation_by=training.validation_by,
-            seed=training.seed,
             held_out=held_out,
             progress=progress,
-            history=policy.history,
             optional=inputs.may_lack,
-            rule=policy.rule,
-            pictures=training.pictures,
             jobs=0,
+            **recipe.reading(),
         )
 
+    def choose(found: Dataset | None) -> Recipe:
+        return rules.chosen(own, () if found is None else found.train, plan.changes)
+
+    return _read(plan, read, choose)
+
+
+def _read(
+    plan: TrainingPlan, read: Callable[[Recipe], Data], choose: Callable[[Data | None], Recipe]
+) -> tuple[Data, Recipe]:
+    """Return the data and the recipe of a plan.
+
+    `choose`: the recipe of `auto` for data; None: the one to read them by first. A choice of another history reads
+    them again.
+    """
+    automatic = plan.recipe in ("", recipes.AUTO)
     if not automatic:
         recipe = recipes.load(plan.recipe, plan.changes)
     elif plan.resume:
         recipe = recipes.changed(saved.recipe(plan.out), plan.changes)
     else:
-        recipe = rules.chosen(own, changes=plan.changes)
-    dataset = read(recipe)
+        recipe = choose(None)
+    found = read(recipe)
     if automatic and not plan.resume:
-        expected, recipe = recipe, rules.chosen(own, dataset.train, plan.changes)
+        expected, recipe = recipe, choose(found)
         if recipe.policy.history != expected.policy.history:
-            dataset = read(recipe)
-    return dataset, recipe
+            found = read(recipe)
+    return found, recipe
 
 
 def contract_of(name: str, data: Path) -> Contract:
