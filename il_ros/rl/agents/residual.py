@@ -68,7 +68,7 @@ class ResidualActorCritic(SoftActorCritic):
         """Return the log density of the actions; those that the residual cannot reach count as its ends."""
         seen = marked_state(transition.observation, transition.absorbing)
         mean, log_std = squashed_gaussian(self._actor.of_rows(seen))
-        added = (transition.action - self._cloned(seen)) / self._reach
+        added = self._said_for(seen, transition.action)
         return (log_densities(mean, log_std, added) - self._reach.log()).sum(dim=1)
 
     def tensors(self) -> dict[str, Tensor]:

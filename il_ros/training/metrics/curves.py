@@ -21,9 +21,10 @@ def write_table(folder: Path, curves: Sequence[EpochMetrics]) -> Path:
 
     The named parts of the loss have columns of their own, after the others, and so have tests in the simulator.
     """
-    names = list(dict.fromkeys(name for metrics in curves for name in row(metrics)))
-    rows = [[_cell(row(metrics).get(name, math.nan)) for name in names] for metrics in curves]
-    text = "\n".join(",".join(cells) for cells in [names, *rows]) + "\n"
+    rows = [row(metrics) for metrics in curves]
+    names = list(dict.fromkeys(name for values in rows for name in values))
+    cells = [[_cell(values.get(name, math.nan)) for name in names] for values in rows]
+    text = "\n".join(map(",".join, [names, *cells])) + "\n"
     atomic.write_text(folder / TABLE, text, durable=False)
     return folder / TABLE
 

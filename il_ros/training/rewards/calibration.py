@@ -47,10 +47,7 @@ def calibrated(
         seen = [clearest(share, hold_ticks(settings, episode.period_ns / 1e9)) for episode, share in marked]
         scale, offset = platt(np.array(seen), np.array(verdicts))
         found = replace(settings, scale=scale, offset=offset)
-        said = [
-            (episode, expit(scale * logit(np.clip(share, _CERTAIN, 1 - _CERTAIN)) + offset))
-            for episode, share in marked
-        ]
+        said = [(episode, expit(scale * _logits(share) + offset)) for episode, share in marked]
         return found if settings.threshold else replace(found, threshold=best_threshold(found, said))
     if isinstance(settings, ProgressSettings):
         longest_s = 0.0
@@ -86,7 +83,7 @@ def best_threshold(settings: SuccessSettings, said: Sequence[tuple[EpisodeArrays
 
 def clearest(share: Vector, ticks: int) -> float:
     """Return the largest logit that the shares (N,) of an episode keep for so many ticks in a row."""
-    logits = logit(np.clip(share, _CERTAIN, 1 - _CERTAIN))
+    logits = _logits(share)
     some = min(ticks, len(logits))
     return float(np.lib.stride_tricks.sliding_window_view(logits, some).min(axis=1).max())
 
@@ -122,3 +119,9 @@ def _unlearnt(
     for member, places in zip(members, left, strict=True):
         for place in places:
             yield episodes[place], shares(member, episodes[place])
+
+
+def _logits(share: Vector) -> Vector:
+    """Return the logits (N,) of shares, kept finite."""
+    found: Vector = logit(np.clip(share, _CERTAIN, 1 - _CERTAIN))
+    return found
