@@ -28,6 +28,8 @@ _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _STOP_S = 10.0
 """Time for a process to exit after SIGINT, in seconds; then it is killed."""
+_ABORT_S = 2.0
+"""Time for a process that is killed after `_STOP_S` to write first where its threads are, in seconds."""
 _KILLED_S = 10.0
 """Time after which a killed process that has not ended is named, in seconds."""
 _SUSPEND_S = 2.0
@@ -164,6 +166,8 @@ class ProcessGroup:
     def stop(self) -> tuple[Ending, ...]:
         """Send SIGINT to every process, kill those that do not exit in time, and reap all.
 
+        A process that is late receives SIGABRT first: a node then writes to its log where each of its threads is.
+
         Returns the endings after the signal that are failures: an exit status above 0, or death by a signal
         other than SIGINT. A second call does nothing.
         """
@@ -179,6 +183,7 @@ class ProcessGroup:
             passed_s = time.monotonic() - began_s
             late = [name for name in running if passed_s >= self._stop_s[name]]
             if late:
+                self._abort(late)
                 self._kill(late)
             else:
                 self._pump(min(self._stop_s[name] for name in running) - passed_s)
@@ -295,6 +300,18 @@ class ProcessGroup:
             stream.close()
             if self._partial[name]:
                 self._on_line(name, self._partial[name].decode(errors="replace"))
+
+    def _abort(self, names: Sequence[str]) -> None:
+        """Send SIGABRT to processes that did not stop, and wait until they have ended, at most `_ABORT_S`."""
+        for name in names:
+            self._on_line(name, f"has not ended within {self._stop_s[name]:g} s and is killed")
+            self._processes[name].send_signal(signal.SIGABRT)
+        end_s = time.monotonic() + _ABORT_S
+        while any(self._processes[name].poll() is None for name in names):
+            left_s = end_s - time.monotonic()
+            if left_s <= 0:
+                break
+            self._pump(left_s)
 
     def _kill(self, names: Sequence[str]) -> None:
         killed = {name: self._processes[name] for name in names if self._processes[name].poll() is None}

@@ -134,7 +134,8 @@ def test_a_waiting_group_is_woken_and_says_which_processes_failed_to_stop(tmp_pa
     commands = {
         "polite": SLEEP,  # KeyboardInterrupt: exit status -2
         "deaf": python(
-            f"import signal, time; signal.signal(2, signal.SIG_IGN); {ready}while True: time.sleep(9)"
+            "import faulthandler, signal, time; faulthandler.enable(); signal.signal(2, signal.SIG_IGN)\n"
+            f"def forever():\n  while True: time.sleep(9)\n{ready}forever()"
         ),
         "failing": python(
             f"import signal, sys\n{ready}try: signal.pause()\nexcept KeyboardInterrupt: sys.exit(4)"
@@ -151,7 +152,9 @@ def test_a_waiting_group_is_woken_and_says_which_processes_failed_to_stop(tmp_pa
         timer.join()
         endings = {(ending.name, ending.status) for ending in group.stop()}
         assert group.stop() == group.stop()
-    assert endings == {("deaf", -signal.SIGKILL), ("failing", 4)}
+    assert endings == {("deaf", -signal.SIGABRT), ("failing", 4)}
+    assert ("deaf", "has not ended within 1 s and is killed") in seen
+    assert "in forever" in (tmp_path / "deaf.log").read_text()  # where it was
 
 
 def test_a_failed_process_comes_back_and_a_finished_one_does_not(tmp_path, monkeypatch):
@@ -288,7 +291,9 @@ def test_a_process_whose_launcher_is_killed_does_not_pass_the_gate(tmp_path):
 
 def test_a_killed_process_that_takes_long_to_end_is_named_and_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "_KILLED_S", 0.0)  # as if the kernel took longer than that
-    deaf = python("import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up'); signal.pause()")
+    monkeypatch.setattr(processes, "_ABORT_S", 0.1)
+    ignored = "for each in (signal.SIGINT, signal.SIGABRT): signal.signal(each, signal.SIG_IGN)"
+    deaf = python(f"import signal\n{ignored}\nprint('up')\nwhile True: signal.pause()")
     said = []
     with ProcessGroup(
         {"deaf": deaf}, tmp_path, lambda *words: said.append(words), stop_s={"deaf": 0.0}
@@ -297,4 +302,5 @@ def test_a_killed_process_that_takes_long_to_end_is_named_and_waited_for(tmp_pat
             group.wait_unless(lambda: ("deaf", "up") in said)
         (ending,) = group.stop()
     assert (ending.name, ending.status) == ("deaf", -signal.SIGKILL)
-    assert said == [("deaf", "up"), ("deaf", "was killed and has not ended yet")]
+    late = "has not ended within 0 s and is killed"
+    assert said == [("deaf", "up"), ("deaf", late), ("deaf", "was killed and has not ended yet")]
