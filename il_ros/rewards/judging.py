@@ -30,7 +30,7 @@ class EpisodeJudge:
         contract: Contract,
         success: LoadedReward | None,
         progressing: LoadedReward | None,
-        end_at: float = 0.9,
+        end_at: float = 0.5,
     ) -> None:
         if success is None and progressing is None:
             raise ValueError("there is no model: success and progress are both empty")

@@ -134,7 +134,11 @@ PROGRESS_MODEL = Argument(
     "expert; empty: none",
     "",
 )
-END_AT = Argument("end_at", "probability from which success_model is sure; 0: it only says it", "0.9")
+END_AT = Argument(
+    "end_at",
+    "probability from which success_model ends an episode, at least its own threshold; 0: it only says it",
+    "0.5",
+)
 REPORT = Argument(
     "report", "true: write a report at the end of the session, ROOT_report/index.html", "true", SWITCH
 )

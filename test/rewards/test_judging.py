@@ -23,12 +23,13 @@ def ratings(made, places, begin="episode_000001"):
 
 def test_a_success_is_sure_when_its_probability_was_high_for_long_enough():
     model = hand_rewards.success(CONTRACT, hold_s=0.1)  # two ticks; p(2) = 0.88, p(2.3) = 0.91
-    found = ratings(judge(model), [-3.0, 2.0, 2.0, 2.3, 2.0, 2.3, 2.3])
+    found = ratings(judge(model, end_at=0.9), [-3.0, 2.0, 2.0, 2.3, 2.0, 2.3, 2.3])
     assert [rating.ends for rating in found] == [False] * 6 + [True]
     assert found[1].probability == pytest.approx(1 / (1 + np.exp(-2.0)), abs=1e-6)
     assert found[1].words() == "success-by-hand, p = 0.88"
     assert {rating.episode for rating in found} == {"episode_000001"}
-    # a threshold of the model above end_at counts
+    # by default, and where it is above end_at, the threshold of the model counts; p(-0.1) = 0.48, p(0.1) = 0.52
+    assert [each.ends for each in ratings(judge(model), [-3.0, 0.1, -0.1, 0.1, 0.1])] == [False] * 4 + [True]
     stricter = hand_rewards.success(CONTRACT, hold_s=0.1, threshold=0.95)
     assert not any(rating.ends for rating in ratings(judge(stricter), [-3.0, 2.3, 2.3, 2.3]))
     assert ratings(judge(stricter), [-3.0, 3.0, 3.0])[-1].ends

@@ -1,7 +1,7 @@
 """Executable `judge`: a success model and a progress model rate the running episode at the contract's ticks.
 
 `~/rating` (String, JSON, see `il_ros.records.rating`) says at each tick how likely the success is there, and how long
-there has been no progress. With the recorder's parameter `judge_topic`, a success that is sure (`end_at`) ends the
+there has been no progress. With the recorder's parameter `judge_topic`, a success (`end_at`) ends the
 episode and marks it; with the supervisor's `gated.sources`, an episode without progress requests the expert.
 
 Lifecycle: configure loads the models and checks the contract; activate subscribes. An episode begins when the
@@ -55,8 +55,8 @@ class JudgeNode(managed.ManagedNode):
                 read_at=CONFIGURE,
             )
         declare(
-            self, "end_at", 0.9, "probability of success, kept for the model's hold_s, from which an episode ends by "
-            "itself; below it a person decides. 0: never", minimum=0.0, maximum=0.999, read_at=CONFIGURE,
+            self, "end_at", 0.5, "probability of success, kept for the model's hold_s, from which an episode ends by "
+            "itself; the model's threshold where that is higher; below it a person decides. 0: never", minimum=0.0, maximum=0.999, read_at=CONFIGURE,
         )  # fmt: skip
         declare(
             self, "recorder_status", statuses.RECORDER, "topic of the recorder's status, which names the episode",

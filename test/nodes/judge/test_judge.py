@@ -92,7 +92,7 @@ def test_an_episode_of_whose_success_the_model_is_sure_ends_as_one_and_a_person_
 
 
 def test_a_model_that_is_not_sure_ends_nothing_and_neither_does_one_beside_a_persons_verdict(graph, tmp_path):
-    scene = Scene(graph, tmp_path)
+    scene = Scene(graph, tmp_path, end_at=0.9)
     name = scene.began()
     count = len(scene.texts)
     scene.at(2.0, lambda: len(scene.texts) > count + 20, "ratings of 0.88")
