@@ -37,8 +37,9 @@ _SUSPEND_S = 2.0
 RESPAWN_S = 2.0
 """Time until a failed process that may come back is started again, as of Nav2's launch files."""
 MOST_RESPAWNS = 100
-INTERRUPTED = (0, -signal.SIGINT, 128 + signal.SIGINT)
-"""Exit statuses of a process that stopped because of SIGINT; a program that does not handle it has the latter."""
+INTERRUPTED = (0, -signal.SIGINT, 128 + signal.SIGINT, -signal.SIGALRM)
+"""Exit statuses of a process that stopped because of SIGINT. A program that does not handle it has 130; a node that
+had stopped, and whose middleware did not end, SIGALRM (`il_ros.nodes.runtime.managed.TEARDOWN_S`)."""
 GATE_VARIABLE = "IL_ROS_GATE"
 """Descriptor of the socket at which a child waits, see `pass_gate`."""
 _READY, _GO = b"r", b"g"

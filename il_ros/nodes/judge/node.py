@@ -56,7 +56,8 @@ class JudgeNode(managed.ManagedNode):
             )
         declare(
             self, "end_at", 0.5, "probability of success, kept for the model's hold_s, from which an episode ends by "
-            "itself; the model's threshold where that is higher; below it a person decides. 0: never", minimum=0.0, maximum=0.999, read_at=CONFIGURE,
+            "itself; the model's threshold where that is higher; below it a person decides. 0: never",
+            minimum=0.0, maximum=0.999, read_at=CONFIGURE,
         )  # fmt: skip
         declare(
             self, "recorder_status", statuses.RECORDER, "topic of the recorder's status, which names the episode",

@@ -37,6 +37,8 @@ from il_ros.nodes.runtime.shell import Refusal, Shell
 __all__ = ["ManagedNode", "PlainNode", "Refusal", "main", "spin"]
 
 LONGEST_SPIN_S = 1.0  # see `spin`
+TEARDOWN_S = 5.0
+"""Longest time for the middleware to end; mostly it takes below a tenth of a second. By then the robot is stopped and each file closed."""
 
 process.set_dds_profile()  # Fast DDS reads it when the process creates its first node
 
@@ -210,7 +212,9 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
             process.settle_objects()
             spin(executor, node, stopped, woken)
             node.stop()  # before the context ends: sends a last command, closes a bag
-            node.destroy_node()
+            with process.ends_within(TEARDOWN_S):
+                node.destroy_node()
+                executor.shutdown()  # frees what it has in use, and with it the node's participant
             return node.ended.result() if node.ended is not None and node.ended.done() else 0
     finally:
         rclpy.try_shutdown()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import faulthandler
 import gc
 import os
 import platform
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 DDS_PROFILE_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
@@ -18,6 +22,8 @@ NO_SHARED_MEMORY = (
     f"{_SHARED_MEMORY} has less than {_SHARED_BYTES >> 20} MiB free, which a node needs: this one goes without shared "
     "memory, and large images may be lost. Free space there, or enlarge it (Docker: --shm-size=1g), and start it again"
 )
+
+_WRITES_S = 0.5  # until all threads are written
 
 # glibc's mallopt parameters (malloc.h)
 _M_TRIM_THRESHOLD = -1
@@ -70,6 +76,23 @@ def settle_objects() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@contextlib.contextmanager
+def ends_within(limit_s: float) -> Iterator[None]:
+    """End this process by SIGALRM if the block takes longer; before that, write to stderr where its threads are.
+
+    C code that keeps the interpreter's lock does not prevent it. Only for a process's main program, in its main thread.
+    """
+    before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    faulthandler.dump_traceback_later(limit_s)
+    signal.setitimer(signal.ITIMER_REAL, limit_s + _WRITES_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        faulthandler.cancel_dump_traceback_later()
+        signal.signal(signal.SIGALRM, before)
 
 
 def set_realtime(priority: int) -> str:

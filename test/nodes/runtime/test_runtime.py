@@ -16,6 +16,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
+from il_ros.core.processes import INTERRUPTED
 from il_ros.nodes.recorder.node import Recorder
 from il_ros.nodes.runtime import managed, process
 from il_ros.nodes.runtime.diagnostics import ERROR, Status
@@ -54,6 +55,21 @@ def start(*arguments, configure="pass", cleanup="pass", after="", before=(), **e
         text=True,
         env={**os.environ, **environment},
     )
+
+
+def test_a_node_whose_middleware_does_not_end_is_ended_after_it_has_stopped():
+    """The C function keeps the interpreter's lock, as DDS may when it destroys a participant: no Python code runs."""
+    hangs = "self.destroy_node = lambda: __import__('ctypes').PyDLL(None).sleep(60)"
+    probe = start(configure=f"managed.TEARDOWN_S = 0.3; {hangs}")
+    assert probe.stdout.readline() == "active\n"
+    began_s = time.monotonic()
+    probe.send_signal(signal.SIGINT)
+    out, error = probe.communicate(timeout=60)
+    assert probe.returncode == -signal.SIGALRM
+    assert probe.returncode in INTERRUPTED
+    assert time.monotonic() - began_s < 30
+    assert out == "stopped\n"
+    assert "in <lambda>" in error  # where it was
 
 
 @pytest.mark.parametrize(
