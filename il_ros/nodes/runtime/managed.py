@@ -38,7 +38,7 @@ __all__ = ["ManagedNode", "PlainNode", "Refusal", "main", "spin"]
 
 LONGEST_SPIN_S = 1.0  # see `spin`
 TEARDOWN_S = 5.0
-"""Longest time for the middleware to end; mostly it takes below a tenth of a second. By then the robot is stopped and each file closed."""
+"""Longest time for the middleware to end; the robot is stopped by then, and each file closed."""
 
 process.set_dds_profile()  # Fast DDS reads it when the process creates its first node
 
