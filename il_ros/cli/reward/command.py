@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.cli.learning import reward_train
-from il_ros.cli.learning.reward_train import judged, judges, tell_left_out
+from il_ros.cli.reward import train
+from il_ros.cli.reward.train import judged, judges, tell_left_out
 from il_ros.core import atomic
 from il_ros.core.tables import counted, say, seconds, table, worded
 
@@ -47,7 +47,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    reward_train.add_verb(verbs)
+    train.add_verb(verbs)
     verb = verbs.add_parser("rank", help="list episodes by their return under a reward model")
     verb.add_argument(
         "data",
