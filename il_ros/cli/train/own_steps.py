@@ -17,11 +17,11 @@ from il_ros.training.trainer.plans import TrainingPlan
 
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import Dataset
-    from il_ros.rl.environments import OwnEnvironments
     from il_ros.rl.learner import Progress
     from il_ros.rl.recipe import ImitationRecipe
     from il_ros.rl.run import ImitationOutcome
-    from il_ros.rl.world import Person
+    from il_ros.rl.steps.environments import OwnEnvironments
+    from il_ros.rl.steps.world import Person
     from il_ros.sim.tasks.task import Task
 
 GRAPH = "graph"
@@ -101,7 +101,7 @@ def _train(
 def _in_process(name: str, dataset: Dataset, recipe: ImitationRecipe, expert: str) -> OwnEnvironments:
     from il_ros.envs.tasks import make_any_task
     from il_ros.episodes.jobs import cores
-    from il_ros.rl.environments import Environments
+    from il_ros.rl.steps.environments import Environments
 
     return Environments(
         name,
