@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from il_ros.cli import options
 from il_ros.cli.long_runs import lower_priority
 from il_ros.cli.train import racing, several_seeds
 from il_ros.cli.train.report import BarReporter, JsonReporter, Reporter
@@ -54,9 +55,7 @@ def add_parser(subparsers: Any) -> None:
         help=f"folder for the result (default: the next version in ./{VERSIONS}, such as {VERSIONS}/v1; "
         "with --resume the newest interrupted one)",
     )
-    parser.add_argument(
-        "--contract", default="", help="file, or name in config/contracts (default: the recorded one)"
-    )
+    options.add_contract(parser)
     parser.add_argument(
         "--recipe",
         default="",
@@ -64,9 +63,7 @@ def add_parser(subparsers: Any) -> None:
     )
     racing.add_option(parser)
     several_seeds.add_options(parser)
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe; may be repeated"
-    )
+    options.add_changes(parser)
     parser.add_argument(
         "--outcome",
         action="append",
@@ -142,15 +139,7 @@ def add_parser(subparsers: Any) -> None:
         choices=PROGRAMS,
         help="also write the metrics for this program, beside curves.csv; may be repeated (docs/training.md)",
     )
-    parser.add_argument(
-        "--background", action="store_true", help="run at idle priority (nice 19, SCHED_IDLE)"
-    )
-    parser.add_argument(
-        "--progress",
-        choices=("bar", "json"),
-        default="bar",
-        help="a progress bar, or one JSON object per line",
-    )
+    options.add_running(parser)
     parser.set_defaults(run=run)
 
 
