@@ -40,8 +40,8 @@ from il_ros.envs.gym_task import GymTask
 from il_ros.envs.write_episode import write_episode
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.rl import recipe as recipes
-from il_ros.rl.environments import Environments
 from il_ros.rl.run import train
+from il_ros.rl.steps.environments import Environments
 from il_ros.training import recipe as cloning
 from il_ros.training import saved
 from il_ros.training.evaluate import evaluate

@@ -31,8 +31,8 @@ from il_ros.interactive.dagger.in_process import TaskEpisodes, demonstrate
 from il_ros.records.outcomes import SUCCESS
 from il_ros.records.trials import success_interval
 from il_ros.rl import recipe as recipes
-from il_ros.rl.environments import Environments
 from il_ros.rl.run import train
+from il_ros.rl.steps.environments import Environments
 from il_ros.sim.tasks.task import task_class
 from il_ros.training import recipe as cloning
 from il_ros.training.evaluate import evaluate

@@ -2,8 +2,8 @@
 
 The clone is that of bc_rl.py. It runs held-out starts without noise; the first `--few` starts on which it fails, and as
 many on which it succeeds, are run again with Gaussian noise on each normalised action: of a deviation in units of the
-demonstrations' (`il_ros.rl.demonstrations.deviation_of`), and with a correlation from one tick to the next. Prints one
-JSON line per condition.
+demonstrations' (`deviation_of` in `il_ros/rl/steps/demonstrations.py`), and with a correlation from one tick to the
+next. Prints one JSON line per condition.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from il_ros.core import contract as contracts
 from il_ros.envs.task_env import TaskEnv
 from il_ros.envs.tasks import make_any_task
 from il_ros.policies.protocol import Batch, Window
-from il_ros.rl.demonstrations import deviation_of, steps_of
-from il_ros.rl.world import Scales, World
+from il_ros.rl.steps.demonstrations import deviation_of, steps_of
+from il_ros.rl.steps.world import Scales, World
 from il_ros.sim.tasks.arm import ArmTask
 from il_ros.sim.tasks.task import task_class
 from il_ros.training import recipe as cloning

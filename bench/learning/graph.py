@@ -27,8 +27,8 @@ from il_ros.envs.tasks import make_any_task
 from il_ros.nodes.env.learning import GraphEnvironments
 from il_ros.nodes.env.ros_env import RosEnv
 from il_ros.rl import recipe as recipes
-from il_ros.rl.environments import Environments
 from il_ros.rl.run import train
+from il_ros.rl.steps.environments import Environments
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import command
 from il_ros.sim.tasks.task import task_class

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
+from il_ros.cli import options
 from il_ros.core.tables import say, worded
 
 Result = TypeVar("Result")
@@ -30,13 +31,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--demonstrations", type=int, default=30, help="demonstrations (default: 30)")
     parser.add_argument("--episodes", type=int, default=20, help="held-out episodes run (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first demonstration (default: 0)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change the training recipe; may be repeated",
-    )
+    options.add_changes(parser)
     parser.add_argument(
         "-o",
         "--output",

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from il_ros.cli import options
 from il_ros.cli import run as runner
 from il_ros.cli.episodes import command as episodes
-from il_ros.cli.episodes.choice import add_episode, contract_for, entry_of
+from il_ros.cli.episodes.choice import contract_for, entry_of
 from il_ros.control.playback import PlaybackError, TargetSeries
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract
@@ -68,7 +69,7 @@ def add_replay(subparsers: Any) -> None:
         description="With --on-robot: lead the robot to the episode's start and play its commands again, through "
         "supervisor and limiter, after you press g. Without it: as `il-ros episodes replay`.",
     )
-    add_episode(parser)
+    options.add_episode(parser)
     parser.add_argument("--on-robot", action="store_true", help="drive the robot (or the simulator)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="without --on-robot: also write the frames")
     _add_common(parser, "0.5")
@@ -82,9 +83,7 @@ def _add_common(parser: argparse.ArgumentParser, speed: str) -> None:
         default=float(speed),
         help=f"share of the full speed, at most 1 (default: {speed})",
     )
-    parser.add_argument(
-        "--root", type=Path, default=Path("episodes"), help="folder of the episodes (./episodes)"
-    )
+    options.add_root(parser)
     parser.add_argument("--attach", action="store_true", help="use the supervisor that runs already")
     parser.add_argument("--yes", action="store_true", help="move at once, without key g (for scripts)")
     runner.add_arguments(parser, _WORLD)

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from il_ros.cli import options, session_relabel
 from il_ros.cli import run as runner
-from il_ros.cli import session_relabel
 from il_ros.core.tables import say, worded
 from il_ros.episodes.bag.reader import BagError
 from il_ros.scenarios import SCENARIOS, domain
@@ -33,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
     session_relabel.add_verb(verbs)
     verb = verbs.add_parser("report", help="report on the recorded episodes of a session")
     verb.add_argument("folder", nargs="?", type=Path, help="folder of the episodes, as --root")
-    verb.add_argument("--root", type=Path, default=Path("episodes"), help="(default: ./episodes)")
+    options.add_root(verb)
     verb.add_argument("-o", "--output", type=Path, help="folder of the page (default: ROOT_report)")
     verb.set_defaults(act=lambda args: _report(args.folder or args.root, args.output))
     parser.set_defaults(run=run)

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli import next_steps
+from il_ros.cli import next_steps, options
 from il_ros.cli import run as runner
 from il_ros.cli.episodes.relabel import add_moments, chosen_moments
 from il_ros.core import plugins
@@ -36,9 +36,7 @@ def add_verb(verbs: Any) -> None:
         description=_DESCRIPTION,
     )
     add_moments(verb)
-    verb.add_argument(
-        "--root", type=Path, default=Path("episodes"), help="folder of the source episodes (episodes)"
-    )
+    options.add_root(verb)
     verb.add_argument(
         "--expert",
         choices=plugins.names(plugins.DEVICES),

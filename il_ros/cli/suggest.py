@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from il_ros.cli import options
 from il_ros.core.tables import say, table, worded
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("data", type=Path, metavar="EPISODES", help="folder of the recorded episodes")
+    options.add_data(parser)
     parser.add_argument(
         "--policy", type=Path, required=True, metavar="CHECKPOINT", help="the policy trained on them"
     )

@@ -11,10 +11,10 @@ import argparse
 import sys
 import traceback
 
-from il_ros.cli import train
 from il_ros.cli.evaluation import command as evaluation
-from il_ros.cli.learning.train_report import JsonReporter
 from il_ros.cli.long_runs import lower_priority
+from il_ros.cli.train import command as train
+from il_ros.cli.train.report import JsonReporter
 from il_ros.core.tables import say, say_json, worded
 from il_ros.training.trainer import plans
 from il_ros.training.trainer.plans import EvaluationPlan, PlanError

@@ -1,1 +1,1 @@
-"""Policies from rewards: off-policy adversarial imitation, for several seeds at once."""
+"""Policies from rewards, with own steps or recorded ones, for several seeds at once."""

@@ -27,12 +27,12 @@ from il_ros.rl.agents.agent import CHOICE, RESIDUAL, START, Agent, AgentSettings
 from il_ros.rl.agents.choosing import ChoosingActorCritic
 from il_ros.rl.agents.residual import ResidualActorCritic
 from il_ros.rl.agents.soft_q import SoftQ
-from il_ros.rl.buffer import EnvironmentStep, StepBuffer, joined
-from il_ros.rl.demonstrations import RANGES, SHOWN, deviation_of
 from il_ros.rl.optimiser import named, under
-from il_ros.rl.own_episodes import OwnEpisodes
 from il_ros.rl.reward_source import MODEL, SQIL, TASK, Earned, Learnt, RewardSource, Shown
-from il_ros.rl.world import BrokenEnvironmentError, Scales, World
+from il_ros.rl.steps.buffer import EnvironmentStep, StepBuffer, joined
+from il_ros.rl.steps.demonstrations import RANGES, SHOWN, deviation_of
+from il_ros.rl.steps.own_episodes import OwnEpisodes
+from il_ros.rl.steps.world import BrokenEnvironmentError, Scales, World
 
 _PERFECT = 0.995
 _EXPLODED = 1e4

@@ -14,9 +14,9 @@ from il_ros.policies.families.actor import Actor
 from il_ros.rewards.adversarial import GailSettings
 from il_ros.rewards.registry import RewardSettings, reward_family
 from il_ros.rl.agents.agent import AgentSettings, CloneUse
-from il_ros.rl.judge import ModelReward
 from il_ros.rl.learner import Imitation
 from il_ros.rl.reward_source import MODEL, SQIL, TASK
+from il_ros.rl.steps.judge import ModelReward
 from il_ros.training.recipe import changed_values, require_keys
 from il_ros.training.trainer.recipe_file import OWN_STEPS, read
 

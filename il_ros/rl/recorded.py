@@ -32,13 +32,13 @@ from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.records.outcomes import OUTCOMES
 from il_ros.rl.agents.agent import Shape
-from il_ros.rl.buffer import EnvironmentStep, StepBuffer, joined
-from il_ros.rl.demonstrations import deviation_of, recorded_steps
 from il_ros.rl.learner import make_agent
 from il_ros.rl.optimiser import named, under
 from il_ros.rl.recipe import ImitationRecipe
 from il_ros.rl.reward_source import TASK, Earned
-from il_ros.rl.world import Scales
+from il_ros.rl.steps.buffer import EnvironmentStep, StepBuffer, joined
+from il_ros.rl.steps.demonstrations import deviation_of, recorded_steps
+from il_ros.rl.steps.world import Scales
 from il_ros.training import outputs, saved
 from il_ros.training.device import torch_settings
 from il_ros.training.loop import TrainingError

@@ -14,7 +14,7 @@ from il_ros.rewards.adversarial import AdversarialReward, Comparison
 from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rewards.registry import RewardSettings, make_reward
 from il_ros.rl.optimiser import Optimiser
-from il_ros.rl.world import Scales
+from il_ros.rl.steps.world import Scales
 
 SQIL, TASK, MODEL = "sqil", "task", "model"
 """Rewards that are not learnt beside the policy. SQIL: 1 for demonstrations and 0 for own steps (Reddy et al. 2020).

@@ -28,15 +28,15 @@ from il_ros.rewards import checkpoint as rewards
 from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rl import curves
 from il_ros.rl.curves import SeedScore
-from il_ros.rl.demonstrations import fit_scales, steps_of, warnings_of
-from il_ros.rl.environments import OwnEnvironments
-from il_ros.rl.judge import ModelReward, judged_steps
 from il_ros.rl.learner import ImitationLearner, Progress
 from il_ros.rl.optimiser import named, under
 from il_ros.rl.recipe import ImitationRecipe
 from il_ros.rl.reward_source import MODEL, TASK
 from il_ros.rl.selection import BestScored, BetterThanClone, PolicySelection
-from il_ros.rl.world import BrokenEnvironmentError, Scales
+from il_ros.rl.steps.demonstrations import fit_scales, steps_of, warnings_of
+from il_ros.rl.steps.environments import OwnEnvironments
+from il_ros.rl.steps.judge import ModelReward, judged_steps
+from il_ros.rl.steps.world import BrokenEnvironmentError, Scales
 from il_ros.training import outputs, saved
 from il_ros.training.device import torch_settings
 from il_ros.training.loop import TrainingError

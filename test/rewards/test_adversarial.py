@@ -18,8 +18,8 @@ from il_ros.rewards import checkpoint
 from il_ros.rewards.adversarial import AirlSettings, Comparison, GailSettings
 from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rewards.registry import inputs_of, make_reward
-from il_ros.rl.buffer import joined
 from il_ros.rl.optimiser import Optimiser
+from il_ros.rl.steps.buffer import joined
 
 ROWS = 32
 FEATURES = len(inputs_of(made.CONTRACT, GailSettings()).groups)

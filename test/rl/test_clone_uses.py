@@ -14,11 +14,11 @@ from il_ros.policies.features import Inputs
 from il_ros.policies.networks.seeded_mlp import marked_state
 from il_ros.policies.protocol import ModelSpec, Transition, Window
 from il_ros.rl.agents.agent import CHOICE, RESIDUAL, START, AgentSettings, CloneUse
-from il_ros.rl.buffer import EnvironmentStep
-from il_ros.rl.demonstrations import deviation_of, fit_scales, steps_of
 from il_ros.rl.learner import Imitation, ImitationLearner
 from il_ros.rl.reward_source import TASK
-from il_ros.rl.world import World
+from il_ros.rl.steps.buffer import EnvironmentStep
+from il_ros.rl.steps.demonstrations import deviation_of, fit_scales, steps_of
+from il_ros.rl.steps.world import World
 from il_ros.training import recipe as cloning
 from il_ros.training.run import train
 

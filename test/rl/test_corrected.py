@@ -10,10 +10,10 @@ from il_ros.interactive.dagger.human import HumanModel
 from il_ros.policies.families.actor import Actor
 from il_ros.policies.features import Inputs
 from il_ros.rl.agents.agent import AgentSettings
-from il_ros.rl.demonstrations import fit_scales, steps_of
 from il_ros.rl.learner import Imitation, ImitationLearner
 from il_ros.rl.reward_source import TASK
-from il_ros.rl.world import World
+from il_ros.rl.steps.demonstrations import fit_scales, steps_of
+from il_ros.rl.steps.world import World
 
 ACTOR = Actor(hidden=(16,))
 QUICK = HumanModel(reaction_ticks=2, least_ticks=3, misjudged=0.0, tremor=0.0)

@@ -12,10 +12,10 @@ from il_ros.policies.families.actor import Actor
 from il_ros.policies.features import Inputs
 from il_ros.rewards.adversarial import AirlSettings, GailSettings
 from il_ros.rl.agents.agent import AgentSettings
-from il_ros.rl.demonstrations import LIMITS, SHOWN, fit_scales, steps_of, warnings_of
 from il_ros.rl.learner import Imitation, ImitationLearner, Progress
 from il_ros.rl.reward_source import SQIL, TASK
-from il_ros.rl.world import BrokenEnvironmentError, World
+from il_ros.rl.steps.demonstrations import LIMITS, SHOWN, fit_scales, steps_of, warnings_of
+from il_ros.rl.steps.world import BrokenEnvironmentError, World
 
 ACTOR = Actor(hidden=(32, 32))
 REWARDS = {

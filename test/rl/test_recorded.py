@@ -14,11 +14,11 @@ from il_ros.policies import checkpoint, lineage
 from il_ros.policies.families.actor import Actor
 from il_ros.policies.features import Inputs
 from il_ros.rl.agents.agent import CHOICE, RESIDUAL, START, AgentSettings, CloneUse
-from il_ros.rl.demonstrations import fit_scales, recorded_steps
 from il_ros.rl.learner import Imitation
 from il_ros.rl.recipe import ImitationRecipe
 from il_ros.rl.recorded import RecordedLearner, earlier_state, train_recorded, unusable
-from il_ros.rl.world import Scales
+from il_ros.rl.steps.demonstrations import fit_scales, recorded_steps
+from il_ros.rl.steps.world import Scales
 from il_ros.training import recipe as cloning
 from il_ros.training.run import train
 

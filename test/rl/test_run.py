@@ -13,9 +13,9 @@ from il_ros.policies import checkpoint, lineage
 from il_ros.policies.versions import claimed
 from il_ros.rewards import checkpoint as rewards
 from il_ros.rl.curves import SeedScore
-from il_ros.rl.environments import Environments
 from il_ros.rl.recipe import load
 from il_ros.rl.run import train
+from il_ros.rl.steps.environments import Environments
 from il_ros.training.loop import TrainingError
 
 QUICK = [

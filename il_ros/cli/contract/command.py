@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from il_ros.cli import options
 from il_ros.cli.contract import live
 from il_ros.control.limiter.urdf import DescriptionError
 from il_ros.core import atomic
@@ -94,9 +95,7 @@ def _add_from_lerobot(sources: Any) -> None:
         description="Draft a contract from the features of a LeRobotDataset v3.0. Limits are what its actions reach: "
         "enter your robot's own.",
     )
-    parser.add_argument(
-        "path", type=Path, metavar="PATH", help="folder of the data set: it holds meta/info.json"
-    )
+    options.add_lerobot_data(parser)
     add_out(parser)
     parser.set_defaults(draft=_from_lerobot)
 
@@ -114,10 +113,7 @@ def _add_from_robomimic(sources: Any) -> None:
         description="Draft a contract from the shapes in a robomimic HDF5 file. Limits are what its actions reach: "
         "enter your robot's own.",
     )
-    parser.add_argument("path", type=Path, metavar="FILE", help="the HDF5 file")
-    parser.add_argument(
-        "--rate", type=float, metavar="HZ", help="frames per second (default: control_freq in the file)"
-    )
+    options.add_robomimic_data(parser)
     add_out(parser)
     parser.set_defaults(draft=_from_robomimic)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from il_ros.cli import options
+
 
 def add_world(parser: argparse.ArgumentParser, seed: int) -> None:
     """Add the task, its expert, and where the episodes go; `seed`: the default of the first one."""
@@ -18,15 +20,8 @@ def add_world(parser: argparse.ArgumentParser, seed: int) -> None:
         help="FILE.py:FUNCTION or module:FUNCTION (observation in, action out, None: gives up), the folder of a "
         "policy, or scripted (default): the simulated task's own",
     )
-    parser.add_argument(
-        "--contract",
-        default="",
-        metavar="FILE",
-        help="file, or name in config/contracts (default: the task's)",
-    )
-    parser.add_argument(
-        "--root", type=Path, default=Path("episodes"), help="folder of the episodes (default: episodes)"
-    )
+    options.add_contract(parser, default="the task's")
+    options.add_root(parser)
     parser.add_argument("--seed", type=int, default=seed, help=f"first seed (default: {seed})")
     parser.add_argument(
         "--hold",
@@ -37,12 +32,7 @@ def add_world(parser: argparse.ArgumentParser, seed: int) -> None:
         "(`il-ros reward train`) sees what success looks like",
     )
     parser.add_argument("--operator", default="", help="name of the demonstrator; recorded in every episode")
-    parser.add_argument(
-        "--success-return",
-        type=float,
-        metavar="R",
-        help="an episode of an environment succeeds with this return (default: the environment's own rule)",
-    )
+    options.add_success_return(parser)
 
 
 def add_rounds(parser: argparse.ArgumentParser) -> None:
@@ -77,9 +67,7 @@ def add_rounds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe", default="", help="file, or name in config/training (default: as il-ros train)"
     )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe; may be repeated"
-    )
+    options.add_changes(parser)
     parser.add_argument(
         "--steps", type=int, default=2000, metavar="N", help="gradient steps of a round (default: 2000)"
     )

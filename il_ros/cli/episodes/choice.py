@@ -14,11 +14,6 @@ from il_ros.episodes.foreign_types import read_beside
 from il_ros.episodes.layout import INFO_FILE, episode_name
 
 
-def add_episode(parser: argparse.ArgumentParser) -> None:
-    """Add the argument for one episode."""
-    parser.add_argument("episode", metavar="EPISODE", help="its folder, or its number under --root")
-
-
 def add_contract(parser: argparse.ArgumentParser) -> None:
     """Add the option for a contract other than the recorded one."""
     parser.add_argument(

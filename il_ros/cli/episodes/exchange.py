@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from il_ros.cli import options
 from il_ros.cli.episodes.choice import add_contract, contract_for, entries_of
 from il_ros.core import contract as contracts
 from il_ros.core.tables import counted, say
@@ -227,9 +228,7 @@ def _add_lerobot_import(formats: Any, common: argparse.ArgumentParser) -> None:
         "the one that an export of this package has with it, or one drafted from the features. An interrupted "
         "import goes on when it is called again.",
     )
-    parser.add_argument(
-        "path", type=Path, metavar="PATH", help="folder of the data set: it holds meta/info.json"
-    )
+    options.add_lerobot_data(parser)
     add_contract(parser)
     parser.add_argument(
         "--feature",
@@ -279,7 +278,7 @@ def _add_robomimic_import(formats: Any, common: argparse.ArgumentParser) -> None
         "one that an export of this package has with it, or one drafted from the shapes. An interrupted import goes "
         "on when it is called again.",
     )
-    parser.add_argument("path", type=Path, metavar="FILE", help="the HDF5 file")
+    options.add_robomimic_data(parser)
     add_contract(parser)
     parser.add_argument(
         "--observation",
@@ -289,9 +288,6 @@ def _add_robomimic_import(formats: Any, common: argparse.ArgumentParser) -> None
         help="the file's observation of one of the contract's keys, where they differ; may be repeated",
     )
     parser.add_argument("--mask", default="", metavar="NAME", help="only the demonstrations of this mask")
-    parser.add_argument(
-        "--rate", type=float, metavar="HZ", help="frames per second (default: control_freq in the file)"
-    )
     _add_shard(parser, "into a new folder --root")
     parser.set_defaults(act=_import_robomimic)
 

@@ -10,7 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli.episodes.choice import add_contract, add_episode, contract_for, entry_of
+from il_ros.cli import options
+from il_ros.cli.episodes.choice import add_contract, contract_for, entry_of
 from il_ros.core import atomic
 from il_ros.core.contract import Contract
 from il_ros.core.tables import counted, say
@@ -27,7 +28,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         description="Replay the messages through the live synchroniser, tick by tick: how many ticks give a "
         "frame, the age of each observation, and why other ticks give none.",
     )
-    add_episode(parser)
+    options.add_episode(parser)
     add_contract(parser)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write ticks, observations and actions")
     parser.set_defaults(act=replay)
@@ -35,7 +36,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser = verbs.add_parser(
         "plot", parents=[common], help="plot measurements, commands and uncertainty over time"
     )
-    add_episode(parser)
+    options.add_episode(parser)
     add_contract(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: EPISODE.png here")
     parser.set_defaults(act=_plot)
@@ -46,7 +47,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         help="write its cameras as mp4, or as a contact sheet",
         description="Write the cameras side by side to an mp4, or (--sheet) selected images to a PNG.",
     )
-    add_episode(parser)
+    options.add_episode(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: EPISODE.mp4 or .png here")
     parser.add_argument("--sheet", action="store_true", help="a PNG of selected images instead of a video")
     parser.add_argument("--pictures", type=int, default=12, help="images on a sheet (default: 12)")

@@ -7,7 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli.episodes.choice import add_episode, entry_of
+from il_ros.cli import options
+from il_ros.cli.episodes.choice import entry_of
 from il_ros.core.tables import counted, say, seconds, shown, size, table
 from il_ros.episodes.bag.reader import BagError, bag_files, open_bag
 from il_ros.episodes.catalogue import Catalogue, Entry, scan
@@ -28,7 +29,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", nargs="?", type=Path, help="their folder, as --root")
     parser.set_defaults(act=_list)
     parser = verbs.add_parser("info", parents=[common], help="show the details of one episode")
-    add_episode(parser)
+    options.add_episode(parser)
     parser.set_defaults(act=_info)
 
 

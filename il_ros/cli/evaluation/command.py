@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.cli import next_steps
+from il_ros.cli import next_steps, options
 from il_ros.cli.long_runs import lower_priority
 from il_ros.core import atomic
 from il_ros.core.tables import percent, percent_range, say, say_json, table, worded
@@ -48,12 +48,7 @@ def add_parser(subparsers: Any) -> None:
         default="",
         help="simulated task, or Gymnasium environment such as Pendulum-v1 (default: the one it was trained on)",
     )
-    parser.add_argument(
-        "--success-return",
-        type=float,
-        metavar="R",
-        help="an episode of an environment succeeds with this return (default: the environment's own rule)",
-    )
+    options.add_success_return(parser)
     parser.add_argument(
         "--simulator", default="mujoco", help="mujoco (default), or gazebo_classic (`make gazebo`)"
     )
@@ -86,13 +81,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also plot several policies (png or svg)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to FILE")
-    parser.add_argument(
-        "--progress",
-        choices=("bar", "json"),
-        default="bar",
-        help="a progress bar, or one JSON object per line",
-    )
-    parser.add_argument("--background", action="store_true", help="run at idle priority")
+    options.add_running(parser)
     parser.set_defaults(run=run)
 
 

@@ -1,4 +1,4 @@
-"""A simulated person who corrects a policy that learns by reinforcement, see `il_ros.rl.world.Person`."""
+"""A simulated person who corrects a policy that learns by reinforcement, see `il_ros.rl.steps.world.Person`."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from il_ros.policies.protocol import PolicyError
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.records.labelling import POLICY
 from il_ros.rewards.checkpoint import LoadedReward
-from il_ros.rl.environments import worlds_in
-from il_ros.rl.world import Observation, Scales, World
+from il_ros.rl.steps.environments import worlds_in
+from il_ros.rl.steps.world import Observation, Scales, World
 from il_ros.training.evaluate import Episode, Evaluation
 
 

@@ -10,9 +10,9 @@ from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.interactive.dagger.in_process import TaskEpisodes, demonstrate
 from il_ros.nodes.env.learning import GraphEnvironments
 from il_ros.nodes.env.ros_env import RosEnv
-from il_ros.rl.environments import Environments
 from il_ros.rl.recipe import load
 from il_ros.rl.run import train
+from il_ros.rl.steps.environments import Environments
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import command
 from il_ros.sim.experts import make_expert

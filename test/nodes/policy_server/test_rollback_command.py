@@ -77,7 +77,7 @@ def test_the_service_loads_the_version_before_where_none_is_in_memory(graph, tmp
 def test_a_version_before_that_cannot_be_loaded_leaves_the_other_in_control(
     graph, tmp_path, go_back, monkeypatch
 ):
-    monkeypatch.setattr("il_ros.cli.policy.ROLLBACK_S", 3.0)
+    monkeypatch.setattr("il_ros.cli.policy.command.ROLLBACK_S", 3.0)
     rig = started(graph, tmp_path, "", "v1")
     (rig.folder / "v1" / "checkpoint" / "model.safetensors").write_bytes(b"")
     status, printed = go_back(rig.folder)

@@ -3,7 +3,7 @@
 import pytest
 
 from il_ros.training.loop import EpochMetrics
-from il_ros.training.metrics.remaining import remaining_s
+from il_ros.training.metrics.remaining import remaining_of_all_s, remaining_s
 from il_ros.training.recipe import Training
 
 
@@ -31,3 +31,23 @@ def after(epoch, seconds, tests_s=0.0):
 )
 def test_epochs_and_tests_have_paces_of_their_own(training, point, left_s):
     assert remaining_s(training, point) == left_s
+
+
+@pytest.mark.parametrize(
+    ("passed_s", "left_s", "took_s", "waiting", "left_of_all_s"),
+    [
+        ([10.0, 10.0], [30.0, 20.0], [], 0, 30.0),  # the longer one
+        (
+            [10.0, 10.0],
+            [30.0, 20.0],
+            [],
+            1,
+            (30.0 + 20.0 + 35.0) / 2,
+        ),  # the third takes the mean of 40 and 30
+        ([20.0], [20.0], [20.0], 2, (20.0 + 2 * 30.0) / 2),
+        ([], [], [20.0, 40.0], 0, 0.0),
+        ([], [], [], 3, 0.0),  # nothing is known
+    ],
+)
+def test_trainings_side_by_side_share_what_is_left(passed_s, left_s, took_s, waiting, left_of_all_s):
+    assert remaining_of_all_s(passed_s, left_s, took_s, waiting, at_once=2) == left_of_all_s

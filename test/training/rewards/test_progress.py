@@ -17,9 +17,9 @@ from il_ros.rewards.progress import ProgressSettings
 from il_ros.rewards.registry import inputs_of
 from il_ros.rewards.success import SuccessSettings
 from il_ros.rewards.watch import SuccessWatch
-from il_ros.rl.demonstrations import fit_scales, steps_of
-from il_ros.rl.judge import judge_of, judged_steps
-from il_ros.rl.world import World
+from il_ros.rl.steps.demonstrations import fit_scales, steps_of
+from il_ros.rl.steps.judge import judge_of, judged_steps
+from il_ros.rl.steps.world import World
 from il_ros.training.rewards.rating import rate
 from il_ros.training.rewards.run import TRAINING, train
 from il_ros.training.rewards.verdicts import VerdictError, labelled, require_verdicts

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from il_ros.cli import train
 from il_ros.cli.evaluation import command as evaluate
-from il_ros.cli.learning import racing
+from il_ros.cli.train import command as train
+from il_ros.cli.train import racing
 from il_ros.training.trainer import job as jobs
 from il_ros.training.trainer import plans
 from il_ros.training.trainer.job import WORKER, Job

@@ -22,8 +22,8 @@ from il_ros.policies.normaliser import Affine, Normaliser, fit_actions, fit_stat
 from il_ros.policies.protocol import Batch, Window
 from il_ros.records.labelling import EXPERT
 from il_ros.records.outcomes import FAILURE, SUCCESS
-from il_ros.rl.buffer import EnvironmentStep
-from il_ros.rl.world import Scales
+from il_ros.rl.steps.buffer import EnvironmentStep
+from il_ros.rl.steps.world import Scales
 from il_ros.training.samples import Samples, samples
 
 SHOWN, LIMITS = "shown", "limits"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from il_ros.rl.buffer import EnvironmentStep, StepBuffer, joined
+from il_ros.rl.steps.buffer import EnvironmentStep, StepBuffer, joined
 
 
 def rng():

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.cli.learning import reward_train
-from il_ros.cli.learning.reward_train import judged, judges, tell_left_out
+from il_ros.cli import options
+from il_ros.cli.reward import train
+from il_ros.cli.reward.train import judged, judges, tell_left_out
 from il_ros.core import atomic
 from il_ros.core.tables import counted, say, seconds, table, worded
 
@@ -47,7 +48,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    reward_train.add_verb(verbs)
+    train.add_verb(verbs)
     verb = verbs.add_parser("rank", help="list episodes by their return under a reward model")
     verb.add_argument(
         "data",
@@ -70,7 +71,7 @@ def add_parser(subparsers: Any) -> None:
         description="Give unmarked episodes the verdict of a success model, where it is sure. What a person marked "
         "stays, what a model marked is marked again, and no success model learns from it.",
     )
-    verb.add_argument("data", type=Path, metavar="EPISODES", help="folder of the recorded episodes")
+    options.add_data(verb)
     _add_reward(verb)
     verb.add_argument(
         "--sure",
@@ -81,8 +82,8 @@ def add_parser(subparsers: Any) -> None:
     )
     verb.set_defaults(act=_mark)
     verb = verbs.add_parser("plot", help="plot the reward along an episode, under its pictures")
-    verb.add_argument("episode", metavar="EPISODE", help="its folder, or its number under --root")
-    verb.add_argument("--root", type=Path, default=Path("episodes"), help="(default: ./episodes)")
+    options.add_episode(verb)
+    options.add_root(verb)
     verb.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: EPISODE_reward.png here")
     _add_reward(verb)
     verb.set_defaults(act=_plot)

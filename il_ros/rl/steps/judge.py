@@ -18,8 +18,8 @@ from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rewards.frames import FrameSettings
 from il_ros.rewards.registry import RewardSettings
 from il_ros.rewards.watch import RunningWindow, SuccessWatch
-from il_ros.rl.buffer import EnvironmentStep
-from il_ros.rl.world import StepJudge
+from il_ros.rl.steps.buffer import EnvironmentStep
+from il_ros.rl.steps.world import StepJudge
 from il_ros.training.rewards.rating import rate
 
 Observation = Mapping[str, NDArray[Any]]

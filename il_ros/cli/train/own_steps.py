@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from il_ros.cli import next_steps
 from il_ros.cli.long_runs import lower_priority, stop_signals
-from il_ros.core.tables import counted, listed, percent, say, say_json, table, worded
+from il_ros.cli.train.own_steps_report import OwnStepsReporter, reporter_of
+from il_ros.core.tables import counted, listed, say, worded
 from il_ros.records.outcomes import FAILURE, OUTCOMES
 from il_ros.training.trainer.opening import contract_of, require_free
 from il_ros.training.trainer.plans import TrainingPlan
 
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import Dataset
-    from il_ros.episodes.catalogue import Entry
-    from il_ros.rl.curves import SeedScore
-    from il_ros.rl.environments import OwnEnvironments
     from il_ros.rl.learner import Progress
     from il_ros.rl.recipe import ImitationRecipe
     from il_ros.rl.run import ImitationOutcome
-    from il_ros.rl.world import Person
+    from il_ros.rl.steps.environments import OwnEnvironments
+    from il_ros.rl.steps.world import Person
     from il_ros.sim.tasks.task import Task
 
 GRAPH = "graph"
@@ -46,7 +43,7 @@ def carry_out(plan: TrainingPlan, environment: str, expert: str, *, for_programs
 
     try:
         require_free(plan)
-        reporter = _Programs() if for_programs else _People(plan, environment, expert)
+        reporter = reporter_of(plan, environment, expert, for_programs=for_programs)
         with claimed(plan.out), stop_signals() as stopped:
             outcome = _train(plan, environment, expert, reporter, stopped)
     except TrainingError as error:
@@ -55,7 +52,7 @@ def carry_out(plan: TrainingPlan, environment: str, expert: str, *, for_programs
     except (DatasetError, ValueError, OSError, RuntimeError) as error:
         say(f"il-ros train: {worded(error)}", file=sys.stderr)
         return 2
-    reporter.done(plan, outcome)
+    reporter.done(outcome)
     return 0 if outcome.finished else 130
 
 
@@ -63,7 +60,7 @@ def _train(
     plan: TrainingPlan,
     environment: str,
     expert: str,
-    reporter: _People | _Programs,
+    reporter: OwnStepsReporter,
     stopped: Callable[[], bool],
 ) -> ImitationOutcome:
     from il_ros.policies import checkpoint
@@ -80,6 +77,11 @@ def _train(
     shown = sorted({episode.task for episode in dataset.train if episode.task})
     if shown and name.rpartition(":")[2] not in shown:
         reporter.warning(f"the demonstrations are of {listed(shown)}; the own steps are in {name}")
+
+    def on_step(progress: Progress) -> bool:
+        reporter.step(progress)
+        return not stopped()
+
     made = _graph if graph else _in_process
     with closing(made(name, dataset, recipe, expert)) as environments:
         return train(
@@ -91,7 +93,7 @@ def _train(
             resume=plan.resume,
             start=start,
             on_warning=reporter.warning,
-            on_step=lambda progress: reporter.step(progress) and not stopped(),
+            on_step=on_step,
             on_scores=reporter.scores,
         )
 
@@ -99,7 +101,7 @@ def _train(
 def _in_process(name: str, dataset: Dataset, recipe: ImitationRecipe, expert: str) -> OwnEnvironments:
     from il_ros.envs.tasks import make_any_task
     from il_ros.episodes.jobs import cores
-    from il_ros.rl.environments import Environments
+    from il_ros.rl.steps.environments import Environments
 
     return Environments(
         name,
@@ -140,7 +142,7 @@ def _person(word: str, dataset: Dataset) -> Callable[[Task], Person]:
     return lambda task: Corrector(contract, motion, lambda: expert_of(word, task, contract))
 
 
-def _open(plan: TrainingPlan, reporter: _People | _Programs) -> Dataset:
+def _open(plan: TrainingPlan, reporter: OwnStepsReporter) -> Dataset:
     """Return the demonstrations: failures are none, unless they are asked for."""
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Selection
@@ -169,130 +171,3 @@ def _recorded_task(dataset: Dataset) -> str:
         f"the demonstrations are {there}; own steps need one environment: choose with --environment, such as push or "
         "Pendulum-v1"
     )
-
-
-class _People:
-    """Output for people: a bar with the last evaluation, then a table and the next step."""
-
-    def __init__(self, plan: TrainingPlan, environment: str, expert: str) -> None:
-        self._plan, self._options = plan, {"--environment": environment, "--expert": expert}
-
-    def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
-        from tqdm import tqdm
-
-        bar: Iterable[Entry] = tqdm(entries, "reading", unit="episode", leave=False, disable=None)
-        return bar
-
-    def start(self, dataset: Dataset, recipe: ImitationRecipe, environment: str) -> None:
-        from tqdm import tqdm
-
-        say("\n".join(dataset.summary.lines()))
-        seeds = counted(recipe.imitation.seeds, "seed")
-        say(f"{recipe.family} in {environment}: {seeds}, {recipe.imitation.steps} own steps each")
-        self._bar = tqdm(total=recipe.imitation.steps, desc="own steps", unit="step", disable=None)
-        self._warned = ""
-
-    def warning(self, sentence: str) -> None:
-        say(f"  warning: {sentence}")
-
-    def step(self, progress: Progress) -> bool:
-        self._bar.update(progress.step - self._bar.n)
-        self._progress = progress
-        return True
-
-    def scores(self, scores: Sequence[SeedScore]) -> None:
-        from il_ros.training.metrics.seeds import interval
-
-        judged = scores[0].success is not None
-        mean, low, high = interval(
-            [float(score.success or 0.0) if judged else score.mean_return for score in scores]
-        )
-        text = f"success {percent(mean)}" if judged else f"return {mean:.4g}"
-        if low == low and not judged:
-            text += f" ({low:.4g} to {high:.4g})"
-        self._bar.set_postfix_str(text, False)
-        warning = self._progress.warning if hasattr(self, "_progress") else ""
-        if warning and warning != self._warned:
-            self._bar.clear()
-            self.warning(f"step {scores[0].step}: {warning}")
-        self._warned = warning
-
-    def done(self, plan: TrainingPlan, outcome: ImitationOutcome) -> None:
-        from il_ros.policies.versions import CHECKPOINT
-
-        self._bar.close()
-        if outcome.policy is not None:
-            say(table(("result", ""), list(_rows(plan, outcome))))
-        if not outcome.finished:
-            command = plan.by_hand(plan.out, resume=True)
-            given = {name: value for name, value in self._options.items() if value}
-            command += "".join(f" {name} {shlex.quote(value)}" for name, value in given.items())
-            say(f"stopped early; this continues: {command}")
-        elif outcome.policy is not None:
-            tasks = outcome.policy.metrics["tasks"]
-            next_steps.tell(next_steps.after_training(plan.out, plan.out / CHECKPOINT, tasks))
-
-
-class _Programs:
-    """Output for programs: one JSON object per line."""
-
-    def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
-        return entries
-
-    def start(self, dataset: Dataset, recipe: ImitationRecipe, environment: str) -> None:
-        say_json(
-            event="start",
-            environment=environment,
-            steps=recipe.imitation.steps,
-            seeds=recipe.imitation.seeds,
-            episodes=len(dataset.train),
-            warnings=list(dataset.summary.warnings),
-        )
-
-    def warning(self, sentence: str) -> None:
-        say_json(event="fitted", warnings=[sentence])
-
-    def step(self, progress: Progress) -> bool:
-        self._warning = progress.warning
-        return True
-
-    def scores(self, scores: Sequence[SeedScore]) -> None:
-        for score in scores:
-            values = {"step": score.step, "seed": score.seed, "return": score.mean_return}
-            say_json(
-                event="evaluation", **values, success=score.success, kept=score.kept, warning=self._warning
-            )
-
-    def done(self, plan: TrainingPlan, outcome: ImitationOutcome) -> None:
-        version = None if outcome.policy is None else outcome.policy.version
-        say_json(event="done", finished=outcome.finished, version=version, out=str(plan.out.resolve()))
-
-
-def _rows(plan: TrainingPlan, outcome: ImitationOutcome) -> list[tuple[str, str]]:
-    from il_ros.rewards.checkpoint import FOLDER
-    from il_ros.training.metrics.curves import PICTURE
-    from il_ros.training.metrics.seeds import interval
-
-    assert outcome.policy is not None
-    last = [score for score in outcome.scores if score.step == outcome.scores[-1].step]
-    metrics = outcome.policy.metrics
-    kept = f"seed {metrics['seed']}, step {metrics['own_steps']}: return {metrics['mean_return']:.4g}"
-    if metrics["success"] is not None:
-        kept += f", success {percent(metrics['success'])}"
-    mean, low, high = interval([score.mean_return for score in last])
-    spread = f" (95 %: {low:.4g} to {high:.4g})" if low == low else ""
-    rows = [
-        ("policy", outcome.policy.version),
-        ("kept", f"{kept}, {_why(metrics)}; `il-ros evaluate` has other episodes"),
-        ("last return", f"{mean:.4g} over {counted(len(last), 'seed')}{spread}"),
-    ]
-    if (plan.out / FOLDER).is_dir():
-        rows.append(("reward", str(plan.out / FOLDER)))
-    return [*rows, ("curves", str(plan.out / PICTURE))]
-
-
-def _why(metrics: Mapping[str, Any]) -> str:
-    """Return why this policy is kept, see `il_ros.rl.selection`."""
-    if not metrics["parent"]:
-        return "the best evaluation"
-    return "better than the clone" if metrics["own_steps"] else "the clone: no policy was shown to be better"

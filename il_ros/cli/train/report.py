@@ -11,6 +11,8 @@ from il_ros.core.tables import counted, percent, say, say_json, table
 from il_ros.training.advice import memorised
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Entry
     from il_ros.training.loop import EpochMetrics
@@ -56,8 +58,6 @@ class BarReporter:
         self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str, notes: Sequence[str] = ()
     ) -> None:
         """Print the data, the version of the initial weights or why they were refused, and the notes."""
-        from tqdm import tqdm
-
         say("\n".join([*dataset.summary.lines(), *(f"  {note}" for note in notes)]))
         if parent or refusal:
             say(f"initial weights: {parent}" if parent else f"  warning: {refusal}")
@@ -65,13 +65,7 @@ class BarReporter:
         if device != "cpu" or why:
             say(f"training on {device}" + (f": {why}" if why else ""))
         self._training, self._tested = recipe.training, ""
-        self._bar = tqdm(
-            total=recipe.training.epochs,
-            desc="training",
-            unit="epoch",
-            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
-            disable=None,
-        )
+        self._bar = epoch_bar(recipe.training.epochs)
 
     def warning(self, sentence: str) -> None:
         """Print a warning about the data."""
@@ -95,10 +89,7 @@ class BarReporter:
 
     def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
         """Show a bar while the episodes are decoded."""
-        from tqdm import tqdm
-
-        bar: Iterable[Entry] = tqdm(entries, "reading", unit="episode", leave=False, disable=None)
-        return bar
+        return reading_bar(entries)
 
     def done(self, outcome: Outcome) -> None:
         """Print the result and where it was saved."""
@@ -132,6 +123,27 @@ class BarReporter:
                 self._out, outcome.checkpoint, metrics["tasks"], joint=self._plan.joint
             )
             next_steps.tell(tested)
+
+
+def reading_bar(entries: Sequence[Entry]) -> Iterable[Entry]:
+    """Return the entries, with a bar while the episodes are decoded."""
+    from tqdm import tqdm
+
+    bar: Iterable[Entry] = tqdm(entries, "reading", unit="episode", leave=False, disable=None)
+    return bar
+
+
+def epoch_bar(epochs: int) -> tqdm[Any]:
+    """Return the bar of a training, in whose place of the rate the postfix says what is left."""
+    from tqdm import tqdm
+
+    return tqdm(
+        total=epochs,
+        desc="training",
+        unit="epoch",
+        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
+        disable=None,
+    )
 
 
 class QuietReporter:

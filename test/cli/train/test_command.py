@@ -136,9 +136,11 @@ def test_a_policy_in_the_former_default_folder_stays_and_the_next_version_is_use
 
 
 def test_a_policy_whose_training_was_stopped_early_says_so_everywhere(here, capsys, monkeypatch):
-    from il_ros.cli import train
+    from il_ros.cli.train import imitation
 
-    monkeypatch.setattr(train, "stop_signals", lambda: contextlib.nullcontext(lambda: True))  # Ctrl-C at once
+    monkeypatch.setattr(
+        imitation, "stop_signals", lambda: contextlib.nullcontext(lambda: True)
+    )  # Ctrl-C at once
     assert main(["train", "episodes", *QUICK, "--set", "epochs=5"]) == 130
     said = capsys.readouterr().out
     assert "stopped early: policy v1 is not fully trained, and `deploy` would run it" in said
@@ -206,7 +208,7 @@ def test_what_a_training_wrote_is_overwritten_and_other_files_beside_it_remain(r
 
 
 def test_a_file_that_appears_during_the_training_is_not_overwritten(root, tmp_path, monkeypatch, capsys):
-    from il_ros.cli.learning import train_report
+    from il_ros.cli.train import report
 
     out = tmp_path / "out"
 
@@ -214,7 +216,7 @@ def test_a_file_that_appears_during_the_training_is_not_overwritten(root, tmp_pa
         (out / "checkpoint").mkdir(exist_ok=True)
         (out / "checkpoint" / "notes.txt").write_text("mine")
 
-    monkeypatch.setattr(train_report.BarReporter, "epoch", appear)
+    monkeypatch.setattr(report.BarReporter, "epoch", appear)
     assert main(["train", str(root), "--out", str(out), *QUICK]) == 2
     assert "checkpoint: also holds 'notes.txt'" in capsys.readouterr().err
     assert (out / "checkpoint" / "notes.txt").read_text() == "mine"

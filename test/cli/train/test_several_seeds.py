@@ -7,8 +7,8 @@ from dataclasses import replace
 import made_episodes as made
 import pytest
 
-from il_ros.cli.learning import several_seeds
 from il_ros.cli.main import main
+from il_ros.cli.train import several_seeds
 
 QUICK = ["--set", "inputs=[joints]", "--set", "epochs=2", "--set", "hidden=[8]", "--recipe", "bc_mlp"]
 

@@ -11,8 +11,8 @@ from il_ros.envs.gym_task import REWARD
 from il_ros.envs.task_env import TaskEnv
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.rewards.checkpoint import LoadedReward
-from il_ros.rl.judge import judge_of
-from il_ros.rl.world import ContractEnvironment, Person, Scales, World
+from il_ros.rl.steps.judge import judge_of
+from il_ros.rl.steps.world import ContractEnvironment, Person, Scales, World
 from il_ros.sim.tasks.task import Task, is_judged
 from il_ros.training.evaluate import Evaluation
 from il_ros.training.simulator.parallel import SuccessiveEvaluations

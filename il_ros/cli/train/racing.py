@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-    from il_ros.cli.learning.train_report import Reporter
+    from il_ros.cli.train.report import Reporter
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.training.recipe import Recipe
     from il_ros.training.trainer.plans import TrainingPlan

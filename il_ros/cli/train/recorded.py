@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps
-from il_ros.cli.learning.train_report import JsonReporter, Reporter
 from il_ros.cli.long_runs import stop_signals
+from il_ros.cli.train import imitation
+from il_ros.cli.train.report import JsonReporter, Reporter
 from il_ros.core.tables import counted, say, say_json, table, worded
 from il_ros.training.trainer.opening import contract_of, require_free
 from il_ros.training.trainer.plans import TrainingPlan
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
     """Train by a plan; return the exit status of `il-ros train`. Without a policy to go on from, a clone is trained."""
-    from il_ros.cli import train
     from il_ros.episodes.arrays.dataset import DatasetError
     from il_ros.policies.versions import claimed
     from il_ros.rl import recipe as recipes
@@ -36,7 +36,7 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
         if start is None:
             if why:
                 reporter.warning(f"a clone is trained from scratch: {why}")
-            return train.carry_out(_cloning(plan, recipe), reporter)
+            return imitation.carry_out(_cloning(plan, recipe), reporter)
         require_free(plan)
         report = _Report(plan, for_programs=isinstance(reporter, JsonReporter))
         with claimed(plan.out), stop_signals() as stopped:

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from il_ros.rl.buffer import EnvironmentStep
-from il_ros.rl.world import BrokenEnvironmentError, World
+from il_ros.rl.steps.buffer import EnvironmentStep
+from il_ros.rl.steps.world import BrokenEnvironmentError, World
 
 
 class OwnEpisodes:

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from il_ros.cli.learning import racing, several_seeds
-from il_ros.cli.learning.train_report import BarReporter, JsonReporter, QuietReporter, Reporter
-from il_ros.cli.long_runs import lower_priority, stop_signals
+from il_ros.cli import options
+from il_ros.cli.long_runs import lower_priority
+from il_ros.cli.train import racing, several_seeds
+from il_ros.cli.train.report import BarReporter, JsonReporter, Reporter
 from il_ros.core.tables import say, worded
 from il_ros.records.outcomes import OUTCOMES
 from il_ros.training.metrics.writers import PROGRAMS, require_installed
 from il_ros.training.trainer.plans import TrainingPlan
-
-if TYPE_CHECKING:
-    from il_ros.episodes.arrays.dataset import Dataset
-    from il_ros.policies.runner import LoadedPolicy
-    from il_ros.training.loop import EpochMetrics
-    from il_ros.training.processes import Processes
-    from il_ros.training.recipe import Recipe
-    from il_ros.training.run import Outcome
 
 VERSIONS = "checkpoint"
 """The folder that holds the versions v1, v2, ... unless --out names another."""
@@ -64,9 +55,7 @@ def add_parser(subparsers: Any) -> None:
         help=f"folder for the result (default: the next version in ./{VERSIONS}, such as {VERSIONS}/v1; "
         "with --resume the newest interrupted one)",
     )
-    parser.add_argument(
-        "--contract", default="", help="file, or name in config/contracts (default: the recorded one)"
-    )
+    options.add_contract(parser)
     parser.add_argument(
         "--recipe",
         default="",
@@ -74,9 +63,7 @@ def add_parser(subparsers: Any) -> None:
     )
     racing.add_option(parser)
     several_seeds.add_options(parser)
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe; may be repeated"
-    )
+    options.add_changes(parser)
     parser.add_argument(
         "--outcome",
         action="append",
@@ -152,15 +139,7 @@ def add_parser(subparsers: Any) -> None:
         choices=PROGRAMS,
         help="also write the metrics for this program, beside curves.csv; may be repeated (docs/training.md)",
     )
-    parser.add_argument(
-        "--background", action="store_true", help="run at idle priority (nice 19, SCHED_IDLE)"
-    )
-    parser.add_argument(
-        "--progress",
-        choices=("bar", "json"),
-        default="bar",
-        help="a progress bar, or one JSON object per line",
-    )
+    options.add_running(parser)
     parser.set_defaults(run=run)
 
 
@@ -169,8 +148,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         require_installed(args.log)
         plan = plan_of(args)
-        own_steps = _has_own_steps(args)
-        several_seeds.require_possible(args, own_steps=own_steps)
+        has_own_steps = _has_own_steps(args)
+        several_seeds.require_possible(args, own_steps=has_own_steps)
         if plan.start is not None:  # a trainer goes on without it; a person mistyped it
             from il_ros.policies import checkpoint
 
@@ -178,8 +157,9 @@ def run(args: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:
         say(f"il-ros train: {worded(error)}", file=sys.stderr)
         return 2
-    if own_steps:
-        from il_ros.cli.learning import own_steps as training
+    for_programs = args.progress == "json"
+    if has_own_steps:
+        from il_ros.cli.train import own_steps
         from il_ros.training.processes import name_of_this
 
         if name_of_this():
@@ -189,68 +169,21 @@ def run(args: argparse.Namespace) -> int:
             )
             return 2
         if not plan.recorded:
-            return training.carry_out(
-                plan, args.environment, args.expert, for_programs=args.progress == "json"
-            )
+            return own_steps.carry_out(plan, args.environment, args.expert, for_programs=for_programs)
     if args.seeds:
-        return several_seeds.carry_out(plan, args.seeds, args.choose, for_programs=args.progress == "json")
-    return carry_out(plan, JsonReporter() if args.progress == "json" else BarReporter(plan))
+        return several_seeds.carry_out(plan, args.seeds, args.choose, for_programs=for_programs)
+    return carry_out(plan, JsonReporter() if for_programs else BarReporter(plan))
 
 
 def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
-    """Train by a plan, not with own steps in an environment; return the exit status of `il-ros train`.
+    """Train by a plan, not with own steps in an environment; return the exit status of `il-ros train`."""
+    from il_ros.cli.train import imitation, recorded
 
-    Of several processes that torchrun started, the first one prints; each prints its own errors.
-    """
     if plan.background:
         lower_priority()
     if plan.recorded:
-        from il_ros.cli.learning import recorded
-
         return recorded.carry_out(plan, reporter)
-    from il_ros.episodes.arrays.dataset import DatasetError
-    from il_ros.training.loop import TrainingError
-    from il_ros.training.processes import LostProcessError, joined, name_of_this
-
-    try:
-        with joined() as processes:
-            shown = reporter if processes.first else QuietReporter()
-            outcome = _carried_out(plan, shown, processes)
-    except (TrainingError, LostProcessError) as error:
-        say(f"il-ros train: {name_of_this()}{worded(error)}", file=sys.stderr)
-        return 1
-    except (DatasetError, ValueError, OSError) as error:
-        say(f"il-ros train: {name_of_this()}{worded(error)}", file=sys.stderr)
-        return 2
-    shown.done(outcome)
-    return 0 if outcome.finished else 130
-
-
-def _carried_out(plan: TrainingPlan, reporter: Reporter, processes: Processes) -> Outcome:
-    """Train by a plan; raises what `carry_out` prints."""
-    from il_ros.policies.versions import claimed
-    from il_ros.training import transfer
-    from il_ros.training.trainer.opening import opened, require_free
-
-    if plan.race and not processes.alone:
-        raise ValueError(
-            "--race has no meaning for several processes: run it alone, and give them its --recipe"
-        )
-    if processes.first:
-        require_free(plan)
-    with claimed(plan.out) if processes.first else nullcontext():
-        with processes.one_at_first():
-            dataset, recipe = opened(plan, reporter.reading)
-        if plan.race:
-            recipe = racing.raced(plan, dataset, reporter)
-        warm = (plan.warm_epochs, plan.warm_s)
-        start, recipe, refusal = transfer.begin(plan.start, dataset, recipe, *warm)
-        notes = _notes(dataset, recipe, start)
-        if not processes.alone:
-            notes.append(f"{processes.part.of} processes train together, each on a part of every batch")
-        reporter.start(dataset, recipe, start.version if start else "", refusal, notes)
-        with stop_signals() as stopped:
-            return _train(plan, dataset, recipe, start, reporter, stopped, processes)
+    return imitation.carry_out(plan, reporter)
 
 
 def plan_of(args: argparse.Namespace) -> TrainingPlan:
@@ -335,45 +268,3 @@ def _default_out(resume: bool, overwrite: bool) -> Path:
     if run is None:
         raise ValueError(f"{folder} holds no training to resume; give its folder with --out")
     return run
-
-
-def _notes(dataset: Dataset, recipe: Recipe, start: LoadedPolicy | None) -> list[str]:
-    from il_ros.policies.features import Inputs
-    from il_ros.training import thinning
-
-    inputs, every = Inputs.for_policy(dataset.contract, recipe.policy), recipe.training.still_every
-    thinned = thinning.sentence(thinning.kept_frames(dataset.train, inputs, every, dataset.contract.turns))
-    transferred = "" if start is None else start.metrics.get("transferred", "")
-    return [note for note in (recipe.reason, transferred, thinned) if note]
-
-
-def _train(
-    plan: TrainingPlan,
-    dataset: Dataset,
-    recipe: Recipe,
-    start: LoadedPolicy | None,
-    reporter: Reporter,
-    stopped: Callable[[], bool],
-    processes: Processes,
-) -> Outcome:
-    from il_ros.episodes.jobs import cores
-    from il_ros.policies.versions import named_by
-    from il_ros.training.run import train
-
-    def on_epoch(point: EpochMetrics) -> bool:
-        reporter.epoch(point)
-        return not stopped()
-
-    return train(
-        dataset,
-        recipe,
-        plan.out,
-        version=plan.version or named_by(plan.out),
-        resume=plan.resume,
-        start=start,
-        on_warning=reporter.warning,
-        on_epoch=on_epoch,
-        processes=processes,
-        jobs=cores(),
-        log=plan.log,
-    )

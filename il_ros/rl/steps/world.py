@@ -14,7 +14,7 @@ from il_ros.core.specs import Vector
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
-from il_ros.rl.buffer import EnvironmentStep, State
+from il_ros.rl.steps.buffer import EnvironmentStep, State
 
 Observation = Mapping[str, NDArray[Any]]
 
@@ -63,7 +63,7 @@ class Person(Protocol):
 
 
 class StepJudge(Protocol):
-    """What rates the steps of a world instead of its environment, see `il_ros.rl.judge`."""
+    """What rates the steps of a world instead of its environment, see `il_ros.rl.steps.judge`."""
 
     def begin(self) -> None:
         """Begin an episode."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from il_ros.cli import options
 from il_ros.core.tables import counted, grouped, percent, say, table
 
 if TYPE_CHECKING:
@@ -31,12 +32,10 @@ def add_verb(verbs: Any) -> None:
         "it is done (progress), what it is worth to be in each cell of a map (cells), or what clearance is worth to a "
         "robot of the simulated task drive (clearance); the last two by maximum-entropy IRL. See docs/rewards.md.",
     )
-    verb.add_argument("data", type=Path, metavar="EPISODES", help="folder of the recorded episodes")
+    options.add_data(verb)
     verb.add_argument("-o", "--out", type=Path, default=Path("reward"), help="folder (default: ./reward)")
     verb.add_argument("--family", default=SUCCESS, help=f"of the model: {', '.join(FAMILIES)}")
-    verb.add_argument(
-        "--contract", default="", help="file, or name in config/contracts (default: the recorded one)"
-    )
+    options.add_contract(verb)
     verb.add_argument(
         "--task", action="append", default=[], help="only episodes of this task; may be repeated"
     )

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli.remote import policy_export
+from il_ros.cli.policy import export
 from il_ros.core.tables import counted, say, table, worded
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import Entry, scan
@@ -85,7 +85,7 @@ def add_parser(subparsers: Any) -> None:
         help="of the versions; default: ./checkpoint",
     )
     pardoning.set_defaults(run=pardon)
-    policy_export.add_verb(verbs)
+    export.add_verb(verbs)
 
 
 def pardon(args: argparse.Namespace) -> int:

@@ -1,0 +1,1 @@
+"""`il-ros policy`: the trained versions, and their export for other programs."""

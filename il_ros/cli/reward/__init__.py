@@ -1,0 +1,1 @@
+"""`il-ros reward`: train reward models, and rate episodes with them."""
