@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps
 from il_ros.cli.long_runs import stop_signals
-from il_ros.core.tables import counted, say, say_json, table, worded
+from il_ros.core.tables import counted, percent, percent_range, say, say_json, table, worded
 from il_ros.training.metrics.seeds import CHOICES, SUCCESS, VALIDATION
 from il_ros.training.trainer.plans import TrainingPlan
 
@@ -258,34 +258,49 @@ class _SeedsBar:
         say(f"stopped: {complete} of {counted(self._count, 'training')} complete; this continues: {command}")
 
     def done(self, out: Path, results: Sequence[SeedResult], best: SeedResult | None) -> None:
-        from il_ros.training.metrics.seeds import PICTURE, TABLE, interval
+        from il_ros.training.metrics.seeds import PICTURE, TABLE
 
-        judged = any(not math.isnan(each.success) for each in results)
-        columns = {
-            "training loss": [each.train_loss for each in results],
-            "validation loss": [each.validation_loss for each in results],
-            "success" if judged else "return": [each.score for each in results],
-        }
-        shown = {name: values for name, values in columns.items() if not any(map(math.isnan, values))}
-        rows = [
-            (
-                str(each.seed),
-                *(f"{values[place]:.4g}" for values in shown.values()),
-                f"{each.duration_s:.1f} s",
-            )
-            for place, each in enumerate(results)
-        ]
-        means = {name: interval(values) for name, values in shown.items()}
-        if len(results) > 1:
-            rows.append(("mean", *(f"{mean:.4g}" for mean, _, _ in means.values()), ""))
-            rows.append(("95 %", *(f"{low:.3g} to {high:.3g}" for _, low, high in means.values()), ""))
-        say(table(("seed", *shown, "time"), rows))
+        say(results_table(results))
         say(f"table and plot: {out / TABLE}, {out / PICTURE}")
         folders = [each.folder for each in results]
         if best is not None:
             say(f"the best: seed {best.seed}, policy {best.version}")
             folders = [best.folder]
         next_steps.tell(shlex.join(["il-ros", "evaluate", *folders]))
+
+
+def results_table(results: Sequence[SeedResult]) -> str:
+    """Return the text table of several seeds, with the mean and its 95 % interval below; successes in per cent."""
+    from il_ros.training.metrics.seeds import interval
+
+    judged = any(not math.isnan(each.success) for each in results)
+    columns = {
+        "training loss": [each.train_loss for each in results],
+        "validation loss": [each.validation_loss for each in results],
+        "success" if judged else "return": [each.score for each in results],
+    }
+    shown = {name: values for name, values in columns.items() if not any(map(math.isnan, values))}
+    rows = [
+        (
+            str(each.seed),
+            *(_shown(name, values[place]) for name, values in shown.items()),
+            f"{each.duration_s:.1f} s",
+        )
+        for place, each in enumerate(results)
+    ]
+    means = {name: interval(values, share=name == "success") for name, values in shown.items()}
+    if len(results) > 1:
+        rows.append(("mean", *(_shown(name, mean) for name, (mean, _, _) in means.items()), ""))
+        rows.append(("95 %", *(_range(name, low, high) for name, (_, low, high) in means.items()), ""))
+    return table(("seed", *shown, "time"), rows)
+
+
+def _shown(name: str, value: float) -> str:
+    return percent(value) if name == "success" else f"{value:.3g}"
+
+
+def _range(name: str, low: float, high: float) -> str:
+    return percent_range(low, high) if name == "success" else f"{low:.3g} to {high:.3g}"
 
 
 class _SeedsEvents:
