@@ -28,7 +28,7 @@ _BARS = " ▁▂▃▄▅▆▇█"
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _BAR_CELLS = 8
 _LITTLE_DISK_H, _MUCH_DISK_H = 0.5, 24.0
-"""The disk's part of the line is orange below the first, and left out from the second on: it outlasts the day's work."""
+"""The disk's part of the line is orange below the first, and left out from the second on: it lasts all day."""
 
 
 def status_line(state: SessionState, width: int, *, colour: bool = True) -> str:
