@@ -460,7 +460,7 @@ def test_episodes_of_two_contracts_are_not_compared(tmp_path, capsys):
 
 def test_an_empty_folder_is_one_sentence(tmp_path, capsys):
     assert cli.main(["episodes", "doctor", str(tmp_path)]) == 1
-    assert "no episodes" in capsys.readouterr().err
+    assert f": {tmp_path}: no episodes" in capsys.readouterr().err
 
 
 def test_joints_in_degrees_under_a_contract_in_radians_are_named():
