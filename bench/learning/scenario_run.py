@@ -1,6 +1,6 @@
 """Unattended episodes through a scenario's processes, in lockstep, faster than real time."""
 
-import json
+import re
 
 from tqdm import tqdm
 
@@ -10,6 +10,8 @@ from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import command
 
 LONGEST_S = 3600.0
+_DONE = re.compile(r"(\d+) of \d+: .*; (\d+) succeeded")
+"""What the conductor says after each episode."""
 
 
 def conduct(scenario, title, log, **given):
@@ -20,10 +22,9 @@ def conduct(scenario, title, log, **given):
     with tqdm(total=int(given["episodes"]), desc=f"{given['task']} {title}", unit="episode") as bar:
 
         def show(name, line):
-            if name == "conductor" and line.startswith("progress "):
-                progress = json.loads(line.removeprefix("progress "))
-                bar.set_postfix_str(f"{progress['successes']} succeeded", refresh=False)
-                bar.update(progress["done"] - bar.n)
+            if name == "conductor" and (said := _DONE.fullmatch(line)):
+                bar.set_postfix_str(f"{said[2]} succeeded", refresh=False)
+                bar.update(int(said[1]) - bar.n)
 
         with ProcessGroup(commands, log, show) as group:
             ending = group.wait(LONGEST_S)

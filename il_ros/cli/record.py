@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,9 @@ from il_ros.cli import next_steps
 from il_ros.cli import run as runner
 from il_ros.core.tables import say
 from il_ros.scenarios import domain
-from il_ros.scenarios.arguments import ROOT
+from il_ros.scenarios.arguments import ROOT, TASK
 from il_ros.scenarios.graph import as_flags
-from il_ros.scenarios.recording import RECORDING
+from il_ros.scenarios.recording import DEMONSTRATOR, RECORDING
 
 _EXAMPLES = """\
 examples:
@@ -45,6 +47,9 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         say(f"il-ros record: {as_flags(str(error), RECORDING.arguments)}", file=sys.stderr)
         return 2
+    if (needs := _needs_terminal(given)) and not sys.stdin.isatty():
+        say(f"il-ros record: {needs}", file=sys.stderr)
+        return 2
     root, attached = Path(given.get("root", ROOT.default)), given.get("attach") == "true"
     if given.get("sim", "true") == "true":
         os.environ.setdefault("MUJOCO_GL", "egl")
@@ -55,6 +60,31 @@ def run(args: argparse.Namespace) -> int:
     if not attached:
         _tell(root, before)
     return status
+
+
+def _needs_terminal(given: Mapping[str, str]) -> str:
+    """Return why a recording needs a terminal, "" if it does not: a gamepad's buttons begin and end takes, too."""
+    expert, task = given.get("expert", DEMONSTRATOR.default), given.get("task", TASK.default)
+    if expert == "scripted":
+        unattended = shlex.join(
+            [
+                "il-ros",
+                "run",
+                "record",
+                "--task",
+                task,
+                "--expert",
+                expert,
+                "--episodes",
+                "20",
+                "--speed",
+                "0",
+            ]
+        )
+        return f"no terminal, and key n begins a take; `{unattended}` records unattended"
+    if expert == "keyboard":
+        return "no terminal, and --expert keyboard drives by its keys"
+    return ""
 
 
 def _tell(root: Path, before: set[str]) -> None:

@@ -27,6 +27,14 @@ STYLE: Any = {  # matplotlib's own type enumerates all keys
 }
 
 
+def label_epochs(axes: Any) -> None:
+    """Label the horizontal axis with whole epochs: there is no epoch 2.5."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def save(figure: Any, path: Path, **options: Any) -> None:
     """Write matplotlib's `figure` to a PNG, SVG or PDF file, with `options` of its `savefig`; it says who wrote it.
 

@@ -183,6 +183,16 @@ def scan(root: Path) -> Catalogue:
     return Catalogue(root, tuple(twice.get(path) or look(path) for path in paths))
 
 
+def usable_in(data: Path) -> tuple[Entry, ...]:
+    """Return the usable episodes in a folder; raises ValueError, naming it, when it holds none, else as `scan`."""
+    found = scan(data)
+    if found.usable:
+        return found.usable
+    if not found.entries:
+        raise ValueError(f"{data}: no episodes; `il-ros record --root {shlex.quote(str(data))}` records some")
+    raise ValueError(f"{data}: no usable episode; `il-ros episodes list {shlex.quote(str(data))}` says why")
+
+
 def _linked_twice(paths: Sequence[Path]) -> dict[Path, Entry]:
     """Return the entries of links whose episode is among the paths itself, or by a link before."""
     found: dict[Path, Entry] = {}

@@ -80,6 +80,15 @@ class Trials:
         record = {"planned": self.planned, "done": len(self.done), "successes": self.successes, "last": last}
         return json.dumps(record)
 
+    def words(self) -> str:
+        """Return the last trial and the count in one line; there must be one."""
+        last = self.done[-1]
+        why = "" if last.outcome == SUCCESS else f", {last.reason}"
+        return (
+            f"{len(self.done)} of {self.planned}: {last.outcome} after {last.simulated_s:.1f} s{why} "
+            f"(seed {last.seed}); {self.successes} succeeded"
+        )
+
     def to_json(self) -> str:
         """Return the JSON text of the result file."""
         record = {"planned": self.planned, "first_seed": self.first_seed, "successes": self.successes}

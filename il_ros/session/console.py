@@ -27,8 +27,8 @@ _TINTS = {
 _BARS = " ▁▂▃▄▅▆▇█"
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _BAR_CELLS = 8
-_LITTLE_DISK_H = 0.5
-"""The disk's part of the line is orange below this."""
+_LITTLE_DISK_H, _MUCH_DISK_H = 0.5, 24.0
+"""The disk's part of the line is orange below the first, and left out from the second on: it lasts all day."""
 
 
 def status_line(state: SessionState, width: int, *, colour: bool = True) -> str:
@@ -159,8 +159,8 @@ def _training(state: SessionState) -> str:
 
 
 def _disk(state: SessionState) -> str:
-    """Return how long the disk lasts; "" while it is unknown."""
-    if state.disk_h is None:
+    """Return how long the disk lasts; "" while it is unknown, or a day and more."""
+    if state.disk_h is None or state.disk_h >= _MUCH_DISK_H:
         return ""
     tint = _ORANGE if state.disk_h < _LITTLE_DISK_H else _DIM
     return f"{tint}disk {in_words(state.disk_h)}{_PLAIN}"

@@ -1,5 +1,6 @@
 """`il-ros record` in a pseudo-terminal: countdown, takes, verdicts, reset phase, end."""
 
+import subprocess
 import sys
 import termios
 
@@ -85,6 +86,26 @@ def test_attached_only_the_console_starts():
     assert nodes[0].parameters["simulator"] is False
     every = RECORDING.nodes({"sim": "false", "contract": "arm_reach", "task": "fold", "expert": "joy"})
     assert [spec.name for spec in every] == ["expert", "dagger_supervisor", "recorder", "session"]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (
+            ["--expert", "scripted", "--task", "reach"],
+            "key n begins a take; `il-ros run record --task reach --expert scripted --episodes 20 --speed 0` records "
+            "unattended",
+        ),
+        ([], "--expert keyboard drives by its keys"),
+    ],
+)
+def test_without_a_terminal_nobody_could_begin_a_take(tmp_path, words, reason):
+    command = [sys.executable, "-m", "il_ros.cli.main", "record", "--logs", str(tmp_path), *words]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"il-ros record: no terminal, and {reason}\n"
 
 
 def test_a_contradiction_is_spelt_as_it_was_typed(capsys):

@@ -24,6 +24,12 @@ def test_the_progress_contains_the_counts():
     assert progress["last"]["seed"] == 8
 
 
+def test_a_person_reads_the_last_trial_and_the_count():
+    trials = Trials(3, 7).after(WON)
+    assert trials.words() == "1 of 3: success after 3.5 s (seed 7); 1 succeeded"
+    assert trials.after(LOST).words() == "2 of 3: failure after 20.0 s, not within 20 s (seed 8); 1 succeeded"
+
+
 def test_the_result_file_restores_the_trials():
     trials = Trials(3, 7).after(WON).after(LOST)
     assert from_json(trials.to_json()) == trials

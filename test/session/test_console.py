@@ -28,10 +28,15 @@ def test_all_parts_in_one_line():
 
 
 @pytest.mark.parametrize(
-    ("hours", "words"), [(3.25, "disk 3.2 h"), (0.2, "disk 12 min"), (812.0, "disk 812 h")]
+    ("hours", "words"), [(3.25, "disk 3.2 h"), (0.2, "disk 12 min"), (23.9, "disk 24 h")]
 )
 def test_the_time_until_the_disk_is_full_is_the_last_part(hours, words):
     assert plain(replace(BUSY, disk_h=hours)) == f"{plain(BUSY)} │ {words}"
+
+
+@pytest.mark.parametrize("hours", [24.0, 812.0, 348138.0])
+def test_a_disk_that_lasts_for_a_day_is_not_mentioned(hours):
+    assert plain(replace(BUSY, disk_h=hours)) == plain(BUSY)
 
 
 def test_little_time_until_the_disk_is_full_is_orange():

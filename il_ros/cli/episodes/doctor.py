@@ -90,7 +90,7 @@ def _doctor(args: argparse.Namespace) -> int:
 
     entries = entries_of(args.episodes, args.root)
     if not entries:
-        raise LayoutError(f"{args.root}: no episodes")
+        raise LayoutError(f"{', '.join(args.episodes) or args.root}: no episodes")
     policy = None
     contract = _contract(args, entries)
     if args.policy is not None:

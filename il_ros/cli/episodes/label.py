@@ -42,7 +42,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
 def _label(args: argparse.Namespace) -> int:
     entries = entries_of(args.episodes, args.root)
     if not entries:
-        raise LayoutError(f"{args.root}: no episodes")
+        raise LayoutError(f"{', '.join(args.episodes) or args.root}: no episodes")
     if args.undo != (args.model is None):
         raise LayoutError("give --model CHECKPOINT, or --undo to remove inferred labels")
     if args.undo:

@@ -108,6 +108,10 @@ def _table(path: Path) -> tuple[list[str], list[list[float]]]:
 
 
 def _text(path: Path) -> str:
+    if path.is_dir():
+        raise ValueError(
+            f"{path}: is a folder, not a file of results; `il-ros evaluate V1 V2` compares checkpoints in simulation"
+        )
     try:
         return files.read_text(path, _MOST)
     except UnicodeDecodeError as error:

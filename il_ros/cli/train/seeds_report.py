@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from il_ros.cli import next_steps
 from il_ros.cli.train.report import epoch_bar, reading_bar
-from il_ros.core.tables import counted, say, say_json, table
+from il_ros.core.tables import counted, percent, percent_range, say, say_json, table
 from il_ros.training.metrics.remaining import remaining_of_all_s
 from il_ros.training.metrics.seeds import PICTURE, TABLE, SeedResult, interval
 
@@ -119,7 +119,7 @@ class _SeedsBar:
         say(f"stopped: {complete} of {counted(self._count, 'training')} complete; this continues: {command}")
 
     def done(self, out: Path, results: Sequence[SeedResult], best: SeedResult | None) -> None:
-        say(_table(results))
+        say(results_table(results))
         say(f"table and plot: {out / TABLE}, {out / PICTURE}")
         folders = [each.folder for each in results]
         if best is not None:
@@ -128,8 +128,11 @@ class _SeedsBar:
         next_steps.tell(shlex.join(["il-ros", "evaluate", *folders]))
 
 
-def _table(results: Sequence[SeedResult]) -> str:
-    """Return a row per seed, then mean and interval; a column that was not measured for each seed is left out."""
+def results_table(results: Sequence[SeedResult]) -> str:
+    """Return a row per seed, then mean and 95 % interval, successes in per cent.
+
+    A column that was not measured for each seed is left out.
+    """
     judged = any(not math.isnan(each.success) for each in results)
     columns = {
         "training loss": [each.train_loss for each in results],
@@ -138,14 +141,26 @@ def _table(results: Sequence[SeedResult]) -> str:
     }
     shown = {name: values for name, values in columns.items() if not any(map(math.isnan, values))}
     rows = [
-        (str(each.seed), *(f"{values[place]:.4g}" for values in shown.values()), f"{each.duration_s:.1f} s")
+        (
+            str(each.seed),
+            *(_shown(name, values[place]) for name, values in shown.items()),
+            f"{each.duration_s:.1f} s",
+        )
         for place, each in enumerate(results)
     ]
     if len(results) > 1:
-        means = [interval(values) for values in shown.values()]
-        rows.append(("mean", *(f"{mean:.4g}" for mean, _, _ in means), ""))
-        rows.append(("95 %", *(f"{low:.3g} to {high:.3g}" for _, low, high in means), ""))
+        means = {name: interval(values, share=name == "success") for name, values in shown.items()}
+        rows.append(("mean", *(_shown(name, mean) for name, (mean, _, _) in means.items()), ""))
+        rows.append(("95 %", *(_range(name, low, high) for name, (_, low, high) in means.items()), ""))
     return table(("seed", *shown, "time"), rows)
+
+
+def _shown(name: str, value: float) -> str:
+    return percent(value) if name == "success" else f"{value:.3g}"
+
+
+def _range(name: str, low: float, high: float) -> str:
+    return percent_range(low, high) if name == "success" else f"{low:.3g} to {high:.3g}"
 
 
 class _SeedsEvents:

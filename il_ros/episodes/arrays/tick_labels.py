@@ -171,7 +171,7 @@ def _tick_label(
         return replace(base, reason=reason, missing=NoLabel.BY_RULE)
     if values is None:
         if decision.authority == NOBODY:
-            reason = f"no source had authority: {decision.reason}"
+            reason = f"no source drove: {decision.reason}"
             return replace(base, reason=reason, missing=NoLabel.NO_AUTHORITY)
         mode = f" in mode {decision.mode}" if decision.mode else ""
         reason = f"no label by rule '{rule.name}'{mode}, {decision.authority} had authority"

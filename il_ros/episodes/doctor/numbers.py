@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
+from il_ros.core.units import NOISE_FLOORS, units_of
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.doctor.findings import Check, Finding, Line, Plot, Severity
 from il_ros.episodes.doctor.takes import TakeSet
@@ -53,12 +54,19 @@ class TakeNumber:
 
     `labels` (T,) of each episode: the commands of the position that the number measures; empty without.
     `is_force`: it is a force, a torque or an effort, which changes at once where the robot touches something.
+    `noise`: the noise floor of its unit; 0.0 if the unit is unknown.
     """
 
     name: str
     values: tuple[Vector, ...]
     labels: tuple[Vector, ...] = ()
     is_force: bool = False
+    noise: float = 0.0
+
+    @property
+    def moves(self) -> bool:
+        """Whether its values differ by more than noise: a joint at rest still changes by rounding errors."""
+        return self.span > self.noise
 
     @cached_property
     def span(self) -> float:
@@ -85,6 +93,7 @@ def numbers_of(takes: TakeSet, *, actions: bool) -> list[TakeNumber]:
         for place, index in enumerate(action.reference_index)
     }
     for spec in takes.small:
+        units = units_of(spec)
         for place, element in enumerate(spec.elements):
             if spec.turns[place] == 0 and not element.startswith("orientation"):
                 values = [np.asarray(each.observations[spec.key])[:, place] for each in takes.episodes]
@@ -95,7 +104,10 @@ def numbers_of(takes: TakeSet, *, actions: bool) -> list[TakeNumber]:
                     else [np.asarray(each.commands)[:, column] for each in takes.episodes]
                 )
                 is_force = element.startswith(_FORCES)
-                found.append(TakeNumber(f"{spec.key}/{element}", tuple(values), tuple(labels), is_force))
+                noise = NOISE_FLOORS.get(units[place], 0.0)
+                found.append(
+                    TakeNumber(f"{spec.key}/{element}", tuple(values), tuple(labels), is_force, noise)
+                )
     turns = takes.contract.turns
     for column, name in enumerate(takes.contract.action_names if actions else ()):
         values = [np.asarray(each.commands)[:, column] for each in takes.episodes]
@@ -115,7 +127,7 @@ def idle_spans(takes: TakeSet) -> list[Finding]:
             continue
         still = np.ones(len(episode), dtype=bool)
         for number in numbers:
-            if number.span > 0:
+            if number.moves:
                 still &= _still(number.values[index], STILL_SHARE * number.span, width)
         for spec in takes.numeric:
             if spec not in takes.small:
@@ -187,7 +199,7 @@ def dead_numbers(takes: TakeSet) -> list[Finding]:
         moved = number.range_of_each
         moves = moved >= MOVES_SHARE * number.span
         dead = moved <= 1e-9 * max(1.0, number.span)
-        if number.span <= 0 or moves.mean() < DEAD_SHARE or not dead.any():
+        if not number.moves or moves.mean() < DEAD_SHARE or not dead.any():
             continue
         names = tuple(each.name for each, is_dead in zip(takes.episodes, dead, strict=True) if is_dead)
         first = int(np.argmax(dead))
@@ -222,7 +234,7 @@ def saturated_numbers(takes: TakeSet) -> list[Finding]:
     """
     found = []
     for number in numbers_of(takes, actions=False):
-        if number.span <= 0 or len(takes.episodes) < 3:
+        if not number.moves or len(takes.episodes) < 3:
             continue
         joined = np.concatenate(number.values)
         for extreme in (float(np.nanmin(joined)), float(np.nanmax(joined))):
@@ -283,7 +295,11 @@ def _longest(mask: NDArray[np.bool_]) -> int:
 
 
 def jumps(takes: TakeSet) -> list[Finding]:
-    """Find single steps that are far larger than those of the other takes: an encoder, a tracker, lost messages."""
+    """Find single steps that are far larger than those of the other takes: an encoder, a tracker, lost messages.
+
+    A step is single if those before and after it are less than half as large, or if the next one takes it back. The
+    others belong to motion that is faster than in the other takes.
+    """
     found = []
     for number in (each for each in numbers_of(takes, actions=False) if not each.is_force):
         steps = [
@@ -295,26 +311,35 @@ def jumps(takes: TakeSet) -> list[Finding]:
         usual = (
             float(np.median(largest)) if len(largest) > 2 else float(np.quantile(np.concatenate(sizes), 0.99))
         )
-        bound = max(JUMP_TIMES * usual, 0.05 * number.span)
-        spikes = np.array([_largest_spike(each) for each in steps])
-        spike_bound = max(SPIKE_TIMES * float(np.median(spikes)), 0.05 * number.span)
-        wrong = (largest > bound) | (spikes > spike_bound)
-        if number.span <= 0 or usual <= 0 or not wrong.any() or wrong.mean() > DEAD_SHARE:
+        least = max(0.05 * number.span, number.noise)
+        bound = max(JUMP_TIMES * usual, least)
+        spikes = [_spikes(each) for each in steps]
+        spike_bound = max(SPIKE_TIMES * float(np.median([each.max(initial=0.0) for each in spikes])), least)
+        suspects = [
+            np.maximum(
+                np.where(_single(size) > bound, size, 0.0),
+                np.where(spike > spike_bound, np.maximum(size, np.append(size[1:], 0.0)), 0.0),
+            )
+            for size, spike in zip(sizes, spikes, strict=True)
+        ]
+        jump = np.array([each.max(initial=0.0) for each in suspects])
+        wrong = jump > 0
+        if usual <= 0 or not wrong.any() or wrong.mean() > DEAD_SHARE:
             continue
         names = tuple(each.name for each, is_one in zip(takes.episodes, wrong, strict=True) if is_one)
-        worst = int(np.argmax(np.where(wrong, largest, 0.0)))
-        first = int(np.argmax(sizes[worst] > 0.9 * largest[worst]))
+        worst = int(np.argmax(jump))
+        first = int(np.argmax(suspects[worst] > 0.9 * jump[worst]))
         at_s = float(takes.times_s(takes.episodes[worst])[first + 1])
         found.append(
             Finding(
                 Check.JUMP,
                 Severity.FAULT,
-                f"{number.name} jumps by {largest[worst]:.3g} within one tick in {takes.listed(names)} "
+                f"{number.name} jumps by {jump[worst]:.3g} within one tick in {takes.listed(names)} "
                 f"(at {at_s:.2f} s of {takes.episodes[worst].name}).",
                 "Positions as labels are learnt across the jump, and one jump widens the range by which all inputs are "
                 "scaled.",
                 names,
-                float(largest[worst]) / spike_bound,
+                float(jump[worst]) / spike_bound,
                 (
                     takes.command(
                         "amend",
@@ -338,7 +363,13 @@ def _within_runs(episode: EpisodeArrays, values: Vector) -> Vector:
     return np.asarray(steps)
 
 
-def _largest_spike(steps: Vector) -> float:
-    """Return the largest step (T - 1,) that the next one takes back, by the smaller of the two."""
-    back = steps[:-1] * steps[1:] < 0
-    return float(np.where(back, np.minimum(np.abs(steps[:-1]), np.abs(steps[1:])), 0.0).max(initial=0.0))
+def _spikes(steps: Vector) -> Vector:
+    """Return of each step (T - 1,) that the next one takes back the smaller of the two (T - 1,), else 0."""
+    after = np.append(steps[1:], 0.0)
+    return np.where(steps * after < 0, np.minimum(np.abs(steps), np.abs(after)), 0.0)
+
+
+def _single(sizes: Vector) -> Vector:
+    """Return each size of a step (T - 1,) if those before and after it are less than half as large, else 0."""
+    around = np.maximum(np.append(sizes[1:], 0.0), np.concatenate([[0.0], sizes[:-1]]))
+    return np.where(sizes > 2 * around, sizes, 0.0)

@@ -257,9 +257,8 @@ class Conductor(managed.PlainNode):
         self._waiting.notify()
 
     def _report_progress(self) -> None:
-        line = self.trials.progress()
-        self._progress.publish(String(data=line))
-        say(f"progress {line}", flush=True)
+        self._progress.publish(String(data=self.trials.progress()))
+        say(self.trials.words(), flush=True)
         if self._result:
             atomic.write_text(Path(self._result), self.trials.to_json())
 

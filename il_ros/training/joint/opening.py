@@ -12,7 +12,7 @@ from il_ros.core.contract import Contract
 from il_ros.core.tables import counted, listed
 from il_ros.episodes.arrays.dataset import Dataset, DatasetError, DatasetSummary
 from il_ros.episodes.arrays.episode import EpisodeArrays
-from il_ros.episodes.catalogue import Entry, Omission, Selection, scan
+from il_ros.episodes.catalogue import Entry, Omission, Selection, usable_in
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.features import Inputs
 from il_ros.policies.joint.contracts import JoinedContract, joined
@@ -111,14 +111,14 @@ def sources_in(folders: Sequence[Path]) -> list[EpisodeSource]:
     parsed: dict[str, Contract] = {}  # by text: episodes share a few
     for folder in folders:
         episodes: dict[tuple[str, str], tuple[Contract, list[str]]] = {}
-        for entry in scan(folder).usable:
+        for entry in usable_in(folder):
             if entry.info is not None and (text := entry.info.contract_text):
                 if text not in parsed:
                     parsed[text] = contracts.parse(text, f"{entry.folder} (its contract)")
                 own = parsed[text]
                 episodes.setdefault((own.name, own.hash), (own, []))[1].append(entry.name)
         if not episodes:
-            raise ValueError(f"{folder}: no episode records its contract (or there are no episodes)")
+            raise ValueError(f"{folder}: no episode records its contract")
         for own, names in episodes.values():
             before = sum(source.contract.name == own.name for source in found)
             label = own.name if not before else f"{own.name}-{before + 1}"

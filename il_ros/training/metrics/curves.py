@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.core import atomic
-from il_ros.core.plot_style import EXPERT, POLICY, QUIET, STYLE, save
+from il_ros.core.plot_style import EXPERT, POLICY, QUIET, STYLE, label_epochs, save
 from il_ros.training.loop import EpochMetrics
 
 TABLE, PICTURE = "curves.csv", "curves.png"
@@ -84,7 +84,7 @@ def _draw(folder: Path, curves: Sequence[EpochMetrics]) -> Path:
         _draw_tests(all_axes[1], tested)
         if kept:
             all_axes[1].axvline(kept[-1], color=QUIET, linestyle=":")
-    all_axes[-1].set_xlabel("epoch")
+    label_epochs(all_axes[-1])
     save(figure, folder / PICTURE, dpi=110)
     return folder / PICTURE
 

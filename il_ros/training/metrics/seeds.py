@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from il_ros.core import atomic
-from il_ros.core.plot_style import EXPERT, POLICY, QUIET, STYLE, save
+from il_ros.core.plot_style import EXPERT, POLICY, QUIET, STYLE, label_epochs, save
 
 TABLE, PICTURE = "seeds.csv", "seeds.png"
 _SIGN = "seed,folder,version,epochs,"
@@ -73,15 +73,19 @@ def best_of(results: Sequence[SeedResult], by: str) -> SeedResult:
     return max(results, key=value)
 
 
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean over seeds and its 95 % interval (Student's t); NaN bounds for a single seed."""
+def interval(values: Sequence[float], *, share: bool = False) -> tuple[float, float, float]:
+    """Return the mean over seeds and its 95 % interval (Student's t); NaN bounds for a single seed.
+
+    `share`: the values are shares, of which the interval ends at 0 and 1.
+    """
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
     mean, count = float(np.mean(values)), len(values)
     if count < 2:
         return mean, math.nan, math.nan
     half = float(stdtrit(count - 1, 0.975) * np.std(values, ddof=1) / math.sqrt(count))
-    return mean, mean - half, mean + half
+    low, high = mean - half, mean + half
+    return (mean, max(0.0, low), min(1.0, high)) if share else (mean, low, high)
 
 
 def require_writable(folder: Path) -> None:
@@ -134,7 +138,7 @@ def write_picture(folder: Path, runs: Mapping[int, Path], best: int | None) -> N
         all_axes[0].set_yscale("linear" if any(loss <= 0 for loss in losses) else "log")
         if panels[-1][0] == ("success",):
             all_axes[-1].set_ylim(-0.03, 1.03)
-        all_axes[-1].set_xlabel("epoch")
+        label_epochs(all_axes[-1])
         save(figure, folder / PICTURE, dpi=110)
 
 
@@ -159,7 +163,10 @@ def _draw(
     shared = sorted(set.intersection(*(set(line) for line in lines.values())))
     if not shared:
         return
-    mean, low, high = np.array([interval([line[epoch] for line in lines.values()]) for epoch in shared]).T
+    share = name == "success"
+    mean, low, high = np.array(
+        [interval([line[epoch] for line in lines.values()], share=share) for epoch in shared]
+    ).T
     words = {"train_loss": "training", "validation_loss": "validation"}.get(name, name)
     axes.plot(shared, mean, color=colour, linewidth=2, label=f"{words}, mean of {len(lines)}")
     if np.isfinite(low).any():

@@ -9,7 +9,7 @@ from typing import TypeVar
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract
 from il_ros.episodes.arrays.dataset import Dataset
-from il_ros.episodes.catalogue import Entry, Selection, scan
+from il_ros.episodes.catalogue import Entry, Selection, scan, usable_in
 from il_ros.episodes.foreign_types import read_beside
 from il_ros.policies import checkpoint
 from il_ros.policies.features import Inputs
@@ -91,15 +91,14 @@ def contract_of(name: str, data: Path) -> Contract:
         return read_beside(
             lambda: contracts.find(name), lambda: [entry.folder for entry in scan(data).usable]
         )
+    usable = usable_in(data)
     recorded = {
         entry.info.contract_hash: entry
-        for entry in scan(data).usable
+        for entry in usable
         if entry.info is not None and entry.info.contract_text
     }
     if not recorded:
-        raise ValueError(
-            f"{data}: no episode records its contract (or there are no episodes); give one with --contract"
-        )
+        raise ValueError(f"{data}: no episode records its contract; give one with --contract")
     if len(recorded) > 1:
         named = ", ".join(f"{entry.name}: {key}" for key, entry in recorded.items())
         raise ValueError(

@@ -82,7 +82,11 @@ def test_a_score_that_cannot_be_compared_is_named(text, message, tmp_path, capsy
 
 def test_an_unreadable_file_is_named(tmp_path, table, capsys):
     assert main(["compare", str(tmp_path)]) == 2
-    assert f"{tmp_path}: cannot be read: is a folder, not a regular file" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert (
+        f"{tmp_path}: is a folder, not a file of results; `il-ros evaluate V1 V2` compares checkpoints"
+        in told
+    )
     assert main(["compare", table("v1,v2\n1," + "2" * 200_000)]) == 2
     assert "trials.csv: no table of comma-separated values: field larger than" in capsys.readouterr().err
 

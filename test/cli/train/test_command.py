@@ -255,10 +255,17 @@ def test_an_invalid_request_is_one_clear_line(root, tmp_path, capsys, words, mes
     assert "Traceback" not in printed
 
 
-def test_an_empty_and_a_missing_folder_are_reported(tmp_path, capsys):
+def test_an_empty_and_a_missing_folder_are_reported(root, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["train", str(tmp_path / "empty")]) == 2
-    assert "no episode records its contract (or there are no episodes)" in capsys.readouterr().err
+    assert (
+        f"{tmp_path}/empty: no episodes; `il-ros record --root {tmp_path}/empty`" in capsys.readouterr().err
+    )
+    discarded = Path(shutil.copytree(root, tmp_path / "discarded"))
+    for episode in discarded.iterdir():
+        assert main(["episodes", "discard", str(episode)]) == 0
+    assert main(["train", str(discarded)]) == 2
+    assert "discarded: no usable episode; `il-ros episodes list" in capsys.readouterr().err
     assert main(["train", str(tmp_path / "absent")]) == 2
     assert "no such folder of episodes" in capsys.readouterr().err
 

@@ -55,7 +55,7 @@ def test_a_decision_without_authority_or_command_gives_a_reason_instead_of_a_lab
     ]
     out, _ = found(tmp_path, made.recorded(3, decisions=False) + items)
     assert [m.reason for m in out] == [
-        "no source had authority: no proposal",
+        "no source drove: no proposal",
         "no label by rule 'by_mode', expert had authority",
         "",
     ]

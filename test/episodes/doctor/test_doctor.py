@@ -329,6 +329,37 @@ def test_one_wrong_value_of_an_encoder_is_a_jump_at_its_time():
     assert "at 1.50 s" in finding.what
 
 
+def test_an_unused_joint_that_changes_by_rounding_has_no_fault():
+    """Its largest step, 1e-7 rad in one take and 1e-9 in the others, is beyond all proportion, but no motion."""
+
+    def resting(episode):
+        values = episode.observations["joints"].copy()
+        size = {"episode_000002": 1e-7, "episode_000005": 0.0}.get(episode.name, 1e-9)
+        values[:, 1] = 0.3 + size * (np.arange(TICKS) % 7 == 3)
+        return seen(dataclasses.replace(episode, commands=values), "joints", values)
+
+    found = examine(planted(clean(), range(10), resting))
+    assert {Check.JUMP, Check.CONSTANT, Check.SATURATED}.isdisjoint({each.check for each in found})
+
+
+def test_faster_motion_in_one_take_is_no_jump_but_a_single_step_of_its_size_is():
+    """0.3 m within four ticks, six times the largest step of the others; then at once."""
+
+    def moved(ticks):
+        def planted_in(episode):
+            values = episode.observations["object"].copy()
+            values[:, 2] += np.clip((np.arange(TICKS) - 40) / ticks, 0, 1) * 0.3
+            return seen(episode, "object", values)
+
+        return planted_in
+
+    slow = planted(clean(), range(10), moved(24))
+    assert Check.JUMP not in {each.check for each in examine(planted(slow, [3], moved(4)))}
+    finding = only(examine(planted(slow, [3], moved(1))), Check.JUMP)
+    assert finding.episodes == ("episode_000004",)
+    assert "object/position.z jumps by 0.3" in finding.what
+
+
 def test_takes_that_all_start_alike_are_named():
     first = clean().episodes[0]
 
@@ -429,7 +460,7 @@ def test_episodes_of_two_contracts_are_not_compared(tmp_path, capsys):
 
 def test_an_empty_folder_is_one_sentence(tmp_path, capsys):
     assert cli.main(["episodes", "doctor", str(tmp_path)]) == 1
-    assert "no episodes" in capsys.readouterr().err
+    assert f": {tmp_path}: no episodes" in capsys.readouterr().err
 
 
 def test_joints_in_degrees_under_a_contract_in_radians_are_named():

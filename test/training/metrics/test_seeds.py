@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from il_ros.cli.train.seeds_report import results_table
 from il_ros.training.loop import EpochMetrics
 from il_ros.training.metrics import curves
 from il_ros.training.metrics.seeds import (
@@ -31,6 +32,13 @@ def test_a_mean_over_seeds_has_students_interval():
     assert interval([5.0])[0] == 5.0
 
 
+def test_an_interval_of_success_rates_ends_at_0_and_1():
+    # mean 0.6, deviation 0.2, three seeds: 0.6 +- 4.303 * 0.2 / sqrt(3) = 0.6 +- 0.497
+    assert interval([0.4, 0.6, 0.8]) == pytest.approx((0.6, 0.1031, 1.0969), abs=1e-3)
+    assert interval([0.4, 0.6, 0.8], share=True) == pytest.approx((0.6, 0.1031, 1.0), abs=1e-3)
+    assert interval([0.0, 0.0, 0.3], share=True)[1] == 0.0
+
+
 def test_the_best_seed_has_the_most_success_and_among_equals_the_least_validation_loss():
     results = [result(0, 0.3, 0.5, 9.0), result(1, 0.4, 0.7, 1.0), result(2, 0.2, 0.7, 1.0)]
     assert best_of(results, "success").seed == 2
@@ -45,6 +53,13 @@ def test_what_a_training_says_at_its_end_is_its_result():
     tests = {"success": None, "mean_return": -150.0}
     assert SeedResult.of(4, "out/seed4", {**done, "tests": tests}).score == -150.0
     assert math.isnan(SeedResult.of(4, "out/seed4", done).score)
+
+
+def test_the_table_on_the_screen_has_successes_in_per_cent():
+    results = [result(seed, success=share) for seed, share in enumerate((0.4, 0.6, 0.8))]
+    lines = [" ".join(line.split()) for line in results_table(results).splitlines()]
+    assert lines[0] == "seed training loss validation loss success time"
+    assert lines[4:] == ["2 0.1 0.5 80 % 2.5 s", "mean 0.1 0.5 60 %", "95 % 0.1 to 0.1 0.5 to 0.5 10–100 %"]
 
 
 def test_the_table_has_a_row_for_each_seed_and_marks_the_best(tmp_path):
