@@ -51,12 +51,10 @@ def report_page(title: str, package: str, values: Mapping[str, str]) -> str:
     """Return a report as an HTML page.
 
     `title`: of the window. `package`: the one that has the page's body, page.html, a `string.Template` with these
-    `values`, which are HTML.
+    `values`, which are HTML, and page.css, what the page adds to the style that all have.
     """
-    frame, style = (
-        resources.files("il_ros.core").joinpath(name).read_text("utf-8")
-        for name in ("report.html", "report.css")
-    )
-    body = resources.files(package).joinpath("page.html").read_text("utf-8")
-    filled = Template(body).substitute(values)
-    return Template(frame).substitute(title=escape(title), style=style, body=filled.rstrip())
+    shared, own = resources.files("il_ros.core"), resources.files(package)
+    style = shared.joinpath("report.css").read_text("utf-8") + own.joinpath("page.css").read_text("utf-8")
+    body = Template(own.joinpath("page.html").read_text("utf-8")).substitute(values)
+    frame = Template(shared.joinpath("report.html").read_text("utf-8"))
+    return frame.substitute(title=escape(title), style=style, body=body.rstrip())

@@ -6,11 +6,10 @@ import csv
 import json
 from collections.abc import Iterable
 from html import escape
-from importlib import resources
 from pathlib import Path
-from string import Template
 
 from il_ros.core import atomic
+from il_ros.core.plot_style import report_page
 from il_ros.core.tables import counted, percent, percent_range
 from il_ros.demo import pictures
 from il_ros.demo.phases import DemoPlan
@@ -30,25 +29,26 @@ def write(plan: DemoPlan, summary: DemoSummary, performed: Trials) -> Path:
     pictures.plot_trace(pictures.trace(episode, make_expert(plan.task)), plan.folder / "trace.svg")
     _curve(plan)
     rate = summary.policy.simulated_s / summary.phases_s["run"]
-    text = Template(resources.files("il_ros.demo").joinpath("page.html").read_text("utf-8")).substitute(
-        task=escape(summary.task.replace("_", " ")),
-        minutes=_duration(summary.total_s),
-        total=_duration(summary.total_s),
-        factor=f"{rate:.1f}",
-        phases=_phases(summary),
-        film_episode=escape(shown.episode),
-        film_seed=shown.seed,
-        film=_film(plan, episode),
-        endings="".join(_ending(plan, trial) for trial in performed.done),
-        verdict=_verdict(performed),
-        training=_training(plan),
-        rows=_row("expert", summary.expert) + _row("policy, held-out starts", summary.policy),
-        folder=escape(str(plan.folder)),
+    task = summary.task.replace("_", " ")
+    values = {
+        "task": escape(task),
+        "minutes": _duration(summary.total_s),
+        "total": _duration(summary.total_s),
+        "factor": f"{rate:.1f}",
+        "phases": _phases(summary),
+        "film_episode": escape(shown.episode),
+        "film_seed": str(shown.seed),
+        "film": _film(plan, episode),
+        "endings": "".join(_ending(plan, trial) for trial in performed.done),
+        "verdict": _verdict(performed),
+        "training": _training(plan),
+        "rows": _row("expert", summary.expert) + _row("policy, held-out starts", summary.policy),
+        "folder": escape(str(plan.folder)),
         **_figures("policy", summary.policy, "held-out episode"),
         **_figures("expert", summary.expert, "demonstration"),
-    )
-    path = plan.folder / "index.html"
-    atomic.write_text(path, text)
+    }
+    path = plan.folder / atomic.PAGE
+    atomic.write_text(path, report_page(task, "il_ros.demo", values))
     return path
 
 
@@ -116,7 +116,7 @@ def _phases(summary: DemoSummary) -> str:
     )
 
 
-def _figures(name: str, score: Score, noun: str) -> dict[str, object]:
+def _figures(name: str, score: Score, noun: str) -> dict[str, str]:
     return {
         f"{name}_rate": percent(score.rate),
         f"{name}_episodes": counted(score.episodes, noun),
