@@ -46,7 +46,8 @@ from il_ros.records.decision import from_json
 from il_ros.records.trials import from_json as trials_from_json
 from il_ros.session import report
 from il_ros.session.relabelling.moments import NoStateError, moments, to_label
-from il_ros.session.state import SessionState, after_decision
+from il_ros.session.state import SessionState
+from il_ros.session.updates import after_decision
 from il_ros.training import recipe as recipes
 from il_ros.training import saved
 from il_ros.training.run import train

@@ -11,7 +11,8 @@ from il_ros.records.decision import NOBODY, Decision
 from il_ros.records.labelling import MODES
 from il_ros.records.takeovers import takeovers
 from il_ros.session.facts import facts_of
-from il_ros.session.state import SessionState, after_decision
+from il_ros.session.state import SessionState
+from il_ros.session.updates import after_decision
 
 NAMES = {"p": "policy", "e": "expert", "j": "joystick", "-": NOBODY}
 

@@ -21,7 +21,8 @@ from il_ros.records.decision import DecisionError
 from il_ros.session import keys
 from il_ros.session.console import event_line, status_line
 from il_ros.session.setup import SessionOptions
-from il_ros.session.state import UPDATES, SessionState, after_decision, training_words
+from il_ros.session.state import SessionState, training_words
+from il_ros.session.updates import UPDATES, after_decision
 from il_ros.session.user_commands import plan
 from il_ros.teleop.jog import Jog
 from il_ros.teleop.joy import JoyMap, StopButtons, parse_controls

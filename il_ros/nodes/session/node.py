@@ -38,16 +38,9 @@ from il_ros.records import proposal, rating, statuses
 from il_ros.records.decision import from_json
 from il_ros.session import keys, takes
 from il_ros.session.notice import Notice, NoticeKind
-from il_ros.session.state import (
-    UPDATES,
-    SessionEnd,
-    SessionState,
-    after_decision,
-    after_rating,
-    after_task,
-    training_words,
-)
+from il_ros.session.state import SessionEnd, SessionState, training_words
 from il_ros.session.takes import Takes
+from il_ros.session.updates import UPDATES, after_decision, after_rating, after_task
 from il_ros.session.user_commands import (
     INSTRUCTION,
     REST,

@@ -7,9 +7,8 @@ import pytest
 from il_ros.records.decision import Decision, GroupDecision
 from il_ros.records.rating import Rating
 from il_ros.session.console import status_line
-from il_ros.session.state import (
-    SessionEnd,
-    SessionState,
+from il_ros.session.state import SessionEnd, SessionState
+from il_ros.session.updates import (
     after_decision,
     after_promotion,
     after_rating,
