@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 NAME = "il_ros"
 
 CORE = Path(__file__).with_name("il_ros") / "core"
-NODES = run_path(str(CORE / "executables.py"))["NODES"]
+NODES = run_path(str(CORE / "processes" / "executables.py"))["NODES"]
 PLUGINS = run_path(str(CORE / "plugins" / "shipped.py"))["ENTRY_POINTS"]
 
 RUN = [

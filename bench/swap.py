@@ -37,7 +37,7 @@ os.environ.setdefault("MUJOCO_GL", "egl")
 from support.swap_events import SwapEvents
 
 from il_ros.core import contract, share
-from il_ros.core.processes import ProcessGroup
+from il_ros.core.processes.group import ProcessGroup
 from il_ros.policies import checkpoint
 from il_ros.policies.versions import versions
 from il_ros.scenarios import SCENARIOS, domain

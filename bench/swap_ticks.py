@@ -33,7 +33,7 @@ from control_path import COMMAND, JOINT_STATE, STRING
 from support.control_chains import JOINTS
 
 from il_ros.core import contract, messages
-from il_ros.core.processes import ProcessGroup
+from il_ros.core.processes.group import ProcessGroup
 from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.layout import EpisodeInfo, episode_name
 from il_ros.records import proposal

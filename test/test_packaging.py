@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from workspace import ROOT, colcon
 
-from il_ros.core.executables import NODES
 from il_ros.core.plugins.shipped import ENTRY_POINTS
+from il_ros.core.processes.executables import NODES
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import NodeSpec
 

@@ -29,7 +29,7 @@ from std_srvs.srv import Trigger
 from wire import Wire, enter
 
 from il_ros.core import contract, messages
-from il_ros.core.processes import prepare_child
+from il_ros.core.processes.child import prepare_child
 from il_ros.episodes import layout
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.bag.recover import RecoverError

@@ -22,7 +22,7 @@ from bc_rl import demonstrations
 from tqdm import tqdm
 
 from il_ros.core import contract as contracts
-from il_ros.core.processes import ProcessGroup
+from il_ros.core.processes.group import ProcessGroup
 from il_ros.envs.tasks import make_any_task
 from il_ros.nodes.env.learning import GraphEnvironments
 from il_ros.nodes.env.ros_env import RosEnv

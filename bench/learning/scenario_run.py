@@ -4,7 +4,7 @@ import re
 
 from tqdm import tqdm
 
-from il_ros.core.processes import ProcessGroup
+from il_ros.core.processes.group import ProcessGroup
 from il_ros.records import trials
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import command

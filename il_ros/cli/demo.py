@@ -44,7 +44,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; return 0 when it completed, whatever the policy's success rate."""
-    from il_ros.core.processes import ChildError
+    from il_ros.core.processes.group import ChildError
     from il_ros.demo import page, phases
     from il_ros.demo.phases import DemoPlan
     from il_ros.demo.summary import DemoSummary, Score

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from il_ros.cli import next_steps
-from il_ros.core import processes
-from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
-from il_ros.core.stopping import STOP_SIGNALS, leave_lost_terminal, stop_signals
+from il_ros.core.processes.executables import SLOW_STOP_S, SLOW_TO_STOP
+from il_ros.core.processes.group import ProcessGroup
+from il_ros.core.processes.stopping import STOP_SIGNALS, leave_lost_terminal, stop_signals
 from il_ros.core.tables import say, worded
 from il_ros.scenarios import SCENARIOS, domain
 from il_ros.scenarios.checks import CheckError
@@ -106,7 +106,7 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
         show = _log_only if screen is None else screen.show
         with contextlib.ExitStack() as started:
             try:
-                group = processes.ProcessGroup(commands, logs, show, terminal, patience, back, gated)
+                group = ProcessGroup(commands, logs, show, terminal, patience, back, gated)
                 started.enter_context(group)
                 if not in_order(specs, lambda: stopped() or group.at_gate()):
                     return 1

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.core.stopping import stop_signals
+from il_ros.core.processes.stopping import stop_signals
 from il_ros.core.tables import counted, say
 
 MOST = 1024

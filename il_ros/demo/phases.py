@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from il_ros.core import share
-from il_ros.core.processes import ProcessGroup
+from il_ros.core.processes.group import ProcessGroup
 from il_ros.records import trials
 from il_ros.records.trials import Trials
 from il_ros.scenarios import SCENARIOS, domain

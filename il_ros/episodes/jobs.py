@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from il_ros.core.processes import prepare_child
+from il_ros.core.processes.child import prepare_child
 from il_ros.episodes.bag.reader import bag_files
 
 Work = TypeVar("Work")

@@ -3,7 +3,7 @@
 Signals that arrive while the node's modules are imported are kept until the node can stop properly. Therefore what is
 slow to import is imported in the functions here: until `hold_signals`, Ctrl-C is a traceback. Parameter
 files and parameters on the command line are checked first, also those of a user's own launch file. `il-ros run`
-lets the nodes import while it checks files and graph; then they wait at a gate (`il_ros.core.processes`).
+lets the nodes import while it checks files and graph; then they wait at a gate (`il_ros.core.processes.child`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from il_ros.core.executables import NAMES, NODES
-from il_ros.core.stopping import hold_signals
+from il_ros.core.processes.executables import NAMES, NODES
+from il_ros.core.processes.stopping import hold_signals
 from il_ros.core.tables import say, worded
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def run(executable: str, args: Sequence[str] | None = None) -> int:
     1 if a parameter file is wrong, or if a parameter is misspelt.
     """
     hold_signals()
-    from il_ros.core.processes import pass_gate
+    from il_ros.core.processes.child import pass_gate
     from il_ros.scenarios.parameter_file import ParameterFileError
 
     try:

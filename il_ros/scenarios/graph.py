@@ -1,7 +1,7 @@
 """Node specifications, and scenarios that build them from arguments.
 
 A scenario converts its arguments (strings) to node specifications and starts nothing:
-`il_ros.core.processes` runs the specifications as plain processes, `il_ros.nodes.runtime.launching` converts
+`il_ros.core.processes.group` runs the specifications as plain processes, `il_ros.nodes.runtime.launching` converts
 them for ROS 2's launch. The scenarios are in `il_ros.scenarios`.
 """
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from il_ros.core import share, strict_yaml
-from il_ros.core.executables import NODES
+from il_ros.core.processes.executables import NODES
 
 EVERYWHERE = {"use_sim_time": bool, "start_type_description_service": bool, "realtime_priority": int}
 """Parameters of every node."""

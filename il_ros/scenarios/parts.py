@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from il_ros.core import contract as contracts
 from il_ros.core.contract import ContractError
-from il_ros.core.executables import NODES
 from il_ros.core.plugins import EXPERTS, names
+from il_ros.core.processes.executables import NODES
 from il_ros.records.rating import TOPIC as RATING
 from il_ros.scenarios.given import (
     Given,

@@ -11,7 +11,7 @@ import pytest
 
 from il_ros.core import messages
 from il_ros.core.contract import load
-from il_ros.core.processes import ProcessGroup
+from il_ros.core.processes.group import ProcessGroup
 from il_ros.core.share import path
 from il_ros.core.specs import STRING
 from il_ros.episodes import catalogue

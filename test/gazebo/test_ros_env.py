@@ -1,6 +1,6 @@
 """The Gymnasium environment over ROS topics with a real Gazebo."""
 
-from il_ros.core.processes import ProcessGroup
+from il_ros.core.processes.group import ProcessGroup
 from il_ros.nodes.env.ros_env import RosEnv
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import command

@@ -12,7 +12,7 @@ from made_versions import constant_policy
 from std_srvs.srv import Trigger
 
 from il_ros.core import contract, messages, share
-from il_ros.core.processes import prepare_child
+from il_ros.core.processes.child import prepare_child
 from il_ros.episodes import layout
 from il_ros.episodes.bag.mcap_scan import Scan
 from il_ros.episodes.bag.reader import open_bag

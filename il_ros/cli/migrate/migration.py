@@ -18,7 +18,7 @@ from il_ros.cli.migrate.launch_files import former_words
 from il_ros.cli.migrate.unsettled import Unsettled
 from il_ros.cli.migrate.yaml_edits import Edit, Leaf, edited, leaves
 from il_ros.core import contract, strict_yaml
-from il_ros.core.executables import NAMES, NODES
+from il_ros.core.processes.executables import NAMES, NODES
 from il_ros.core.settings import SettingsError
 from il_ros.core.strict_yaml import YamlError
 from il_ros.scenarios import parameter_file

@@ -14,9 +14,9 @@ from launch.events.process import ProcessExited
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
-from il_ros.core.processes import INTERRUPTED, MOST_RESPAWNS, RESPAWN_S
-from il_ros.core.stopping import LAUNCHER_VARIABLE
+from il_ros.core.processes.executables import SLOW_STOP_S, SLOW_TO_STOP
+from il_ros.core.processes.group import INTERRUPTED, MOST_RESPAWNS, RESPAWN_S
+from il_ros.core.processes.stopping import LAUNCHER_VARIABLE
 from il_ros.nodes.runtime import preflight, process
 from il_ros.scenarios import domain
 from il_ros.scenarios.graph import Argument, Program, Scenario, Spec, ros_arguments, terminal_of, warnings_of

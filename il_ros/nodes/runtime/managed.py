@@ -27,7 +27,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
-from il_ros.core.stopping import launcher, stop_signals
+from il_ros.core.processes.stopping import launcher, stop_signals
 from il_ros.core.strict_yaml import brief
 from il_ros.core.tables import say, worded
 from il_ros.nodes.runtime import process

@@ -11,8 +11,8 @@ import termios
 import tty
 from collections.abc import Callable, Iterator
 
-from il_ros.core import stopping
-from il_ros.core.stopping import leave_lost_terminal
+from il_ros.core.processes import stopping
+from il_ros.core.processes.stopping import leave_lost_terminal
 
 ALWAYS = (" ", "\x04")
 """Keys that count whenever they are pressed: the emergency stop, and ctrl-D, which ends."""

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import IO, Any
 
-from il_ros.core.processes import prepare_child
+from il_ros.core.processes.child import prepare_child
 from il_ros.training.trainer import plans
 from il_ros.training.trainer.plans import Plan
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from il_ros.core import contract as contracts
-from il_ros.core.processes import ProcessGroup
+from il_ros.core.processes.group import ProcessGroup
 from il_ros.envs.tasks import make_any_task
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.interactive.dagger.in_process import TaskEpisodes, demonstrate

@@ -9,7 +9,7 @@ from gymnasium.utils.env_checker import check_env
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from il_ros.core import contract, messages
-from il_ros.core.processes import ProcessGroup
+from il_ros.core.processes.group import ProcessGroup
 from il_ros.core.share import path
 from il_ros.core.specs import JOINT_STATE, POSE
 from il_ros.envs.spaces import action_space, observation_space

@@ -3,7 +3,7 @@
 import numpy as np
 from std_srvs.srv import Trigger
 
-from il_ros.core.processes import ProcessGroup
+from il_ros.core.processes.group import ProcessGroup
 from il_ros.nodes.env.ros_env import RosEnv
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import command

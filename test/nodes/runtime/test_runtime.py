@@ -16,7 +16,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
-from il_ros.core.processes import INTERRUPTED
+from il_ros.core.processes.group import INTERRUPTED
 from il_ros.nodes.recorder.node import Recorder
 from il_ros.nodes.runtime import managed, process
 from il_ros.nodes.runtime.diagnostics import ERROR, Status

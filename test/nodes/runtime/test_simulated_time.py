@@ -9,7 +9,7 @@ from sim_node import started
 from std_srvs.srv import Trigger
 
 from il_ros.core import contract, messages
-from il_ros.core.executables import NODES
+from il_ros.core.processes.executables import NODES
 from il_ros.core.specs import JOINT_STATE
 from il_ros.nodes.env.link import Link, RosEnvError
 from il_ros.nodes.policy_server.node import PolicyServer

@@ -7,7 +7,7 @@ import made_episodes as made
 import psutil
 import pytest
 
-from il_ros.core import executables
+from il_ros.core.processes import executables
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.versions import begin_next, publish, versions
 from il_ros.training.trainer import job

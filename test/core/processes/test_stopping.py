@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from il_ros.core import stopping
+from il_ros.core.processes import stopping
 
 
 def watchers():

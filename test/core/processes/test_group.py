@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from il_ros.core import processes
-from il_ros.core.processes import ProcessGroup
+from il_ros.core.processes.group import ProcessGroup
 
 SLEEP = [sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()"]
 
@@ -85,7 +84,7 @@ def test_leaving_the_group_interrupts_and_reaps_all(tmp_path):
 
 
 def test_a_slow_process_gets_its_own_time_and_the_others_do_not(tmp_path, monkeypatch):
-    monkeypatch.setattr("il_ros.core.processes._STOP_S", 0.2)
+    monkeypatch.setattr("il_ros.core.processes.group._STOP_S", 0.2)
     code = (
         "import signal, time\nprint('up', flush=True)\n"
         "try: signal.pause()\nexcept KeyboardInterrupt: time.sleep(1.0); print('saved', flush=True)"
@@ -113,8 +112,7 @@ def test_a_child_receives_the_interrupt_even_if_the_parent_ignores_it(tmp_path):
 def test_no_child_outlives_a_killed_parent(tmp_path):
     code = f"""
 from pathlib import Path
-from il_ros.core import processes
-from il_ros.core.processes import ProcessGroup
+from il_ros.core.processes.group import ProcessGroup
 child = {python("import os, signal; print(os.getpid(), flush=True); signal.pause()")!r}
 say = lambda name, line: print(line, flush=True)
 with ProcessGroup({{"child": child}}, Path({str(tmp_path)!r}), say) as group:
@@ -129,7 +127,7 @@ with ProcessGroup({{"child": child}}, Path({str(tmp_path)!r}), say) as group:
 
 
 def test_a_waiting_group_is_woken_and_says_which_processes_failed_to_stop(tmp_path, monkeypatch):
-    monkeypatch.setattr("il_ros.core.processes._STOP_S", 1.0)
+    monkeypatch.setattr("il_ros.core.processes.group._STOP_S", 1.0)
     ready = "print('up', flush=True)\n"
     commands = {
         "polite": SLEEP,  # KeyboardInterrupt: exit status -2
@@ -158,7 +156,7 @@ def test_a_waiting_group_is_woken_and_says_which_processes_failed_to_stop(tmp_pa
 
 
 def test_a_failed_process_comes_back_and_a_finished_one_does_not(tmp_path, monkeypatch):
-    monkeypatch.setattr("il_ros.core.processes.RESPAWN_S", 0.1)
+    monkeypatch.setattr("il_ros.core.processes.group.RESPAWN_S", 0.1)
     count = tmp_path / "count"
     code = f"""
 from pathlib import Path
@@ -178,8 +176,8 @@ raise SystemExit(0 if made == 3 else 1)
 
 
 def test_a_process_that_fails_again_and_again_ends_the_group(tmp_path, monkeypatch):
-    monkeypatch.setattr("il_ros.core.processes.RESPAWN_S", 0.01)
-    monkeypatch.setattr("il_ros.core.processes.MOST_RESPAWNS", 2)
+    monkeypatch.setattr("il_ros.core.processes.group.RESPAWN_S", 0.01)
+    monkeypatch.setattr("il_ros.core.processes.group.MOST_RESPAWNS", 2)
     lines = []
     commands = {"policy": python("print('run'); raise SystemExit(1)")}
     with ProcessGroup(commands, tmp_path, lambda *line: lines.append(line[1]), respawn=["policy"]) as group:
@@ -193,7 +191,7 @@ def test_a_command_that_fails_to_start_stops_the_others(tmp_path):
 
 
 AT_THE_GATE = """
-from il_ros.core.processes import pass_gate
+from il_ros.core.processes.child import pass_gate
 passed = pass_gate()
 print(f"passed {passed}", flush=True)
 """
@@ -262,7 +260,7 @@ def test_a_process_that_ends_before_the_gate_is_reported_with_its_words(tmp_path
 
 CHILD = """
 import signal
-from il_ros.core.processes import pass_gate
+from il_ros.core.processes.child import pass_gate
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 passed = pass_gate()
 open("out", "w").write(str(passed))
@@ -270,8 +268,7 @@ open("out", "w").write(str(passed))
 LAUNCHER = """
 import os, signal, sys, time
 from pathlib import Path
-from il_ros.core import processes
-from il_ros.core.processes import ProcessGroup
+from il_ros.core.processes.group import ProcessGroup
 group = ProcessGroup({"node": [sys.executable, "child.py"]}, Path("log"), print, gated=["node"])
 while not group.at_gate():
     time.sleep(0.01)
@@ -290,8 +287,9 @@ def test_a_process_whose_launcher_is_killed_does_not_pass_the_gate(tmp_path):
 
 
 def test_a_killed_process_that_takes_long_to_end_is_named_and_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "_KILLED_S", 0.0)  # as if the kernel took longer than that
-    monkeypatch.setattr(processes, "_ABORT_S", 0.1)
+    # as if the kernel took longer than that
+    monkeypatch.setattr("il_ros.core.processes.group._KILLED_S", 0.0)
+    monkeypatch.setattr("il_ros.core.processes.group._ABORT_S", 0.1)
     ignored = "for each in (signal.SIGINT, signal.SIGABRT): signal.signal(each, signal.SIG_IGN)"
     deaf = python(f"import signal\n{ignored}\nprint('up')\nwhile True: signal.pause()")
     said = []

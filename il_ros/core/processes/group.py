@@ -7,7 +7,6 @@ process that ends determines the result of the group.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import selectors
 import signal
@@ -20,12 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from il_ros.core.stopping import LAUNCHER_VARIABLE, suspend
+from il_ros.core.processes.child import GATE_VARIABLE, GO, prepare_child
+from il_ros.core.processes.stopping import LAUNCHER_VARIABLE, suspend
 
 OnLine = Callable[[str, str], None]
 
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
 _STOP_S = 10.0
 """Time for a process to exit after SIGINT, in seconds; then it is killed."""
 _ABORT_S = 2.0
@@ -40,9 +38,6 @@ MOST_RESPAWNS = 100
 INTERRUPTED = (0, -signal.SIGINT, 128 + signal.SIGINT, -signal.SIGALRM)
 """Exit statuses of a process that stopped because of SIGINT. A program that does not handle it has 130; a node that
 had stopped, and whose middleware did not end, SIGALRM (`il_ros.nodes.runtime.managed.TEARDOWN_S`)."""
-GATE_VARIABLE = "IL_ROS_GATE"
-"""Descriptor of the socket at which a child waits, see `pass_gate`."""
-_READY, _GO = b"r", b"g"
 _WAKE = object()
 
 
@@ -64,11 +59,11 @@ class ProcessGroup:
     `on_line(name, line)` is called with every printed line. The process named `terminal` keeps the terminal
     and receives Ctrl-C; it has no log. `stop_s`: the time that a process gets after SIGINT, by name; the default
     is 10 s. `respawn`: processes that are started again `RESPAWN_S` after they fail, up to `MOST_RESPAWNS` times.
-    `gated`: processes that wait in `pass_gate` after their imports; until `open_gate`, no other one is started, and
-    nothing is logged.
+    `gated`: processes that wait in `pass_gate` (`child.py`) after their imports; until `open_gate`, no other one is
+    started, and nothing is logged.
 
     If this process is killed, each child receives SIGTERM. Nodes also watch the process that
-    `LAUNCHER_VARIABLE` names (`il_ros.core.stopping`), which is this one.
+    `LAUNCHER_VARIABLE` names (`il_ros/core/processes/stopping.py`), which is this one.
     """
 
     def __init__(
@@ -130,7 +125,7 @@ class ProcessGroup:
         self._opened = True
         for gate in self._gates.values():
             with gate, contextlib.suppress(OSError):  # it has ended, which `wait` reports
-                gate.sendall(_GO)
+                gate.sendall(GO)
         self._gates.clear()
         for name, command in self._commands.items():
             if name not in self._processes:
@@ -326,20 +321,6 @@ class ProcessGroup:
                 process.wait()
 
 
-def pass_gate() -> bool:
-    """Wait until the group of this process starts; return False if it does not, and at once True without a gate."""
-    gate = os.environ.pop(GATE_VARIABLE, "")
-    if not gate:
-        return True
-    with socket.socket(fileno=int(gate)) as opened:
-        try:
-            with contextlib.suppress(BrokenPipeError):  # the gate was opened and closed before
-                opened.sendall(_READY)
-            return opened.recv(1) == _GO
-        except OSError:  # the launcher has ended
-            return False
-
-
 def _has_arrived(gate: socket.socket) -> bool:
     """Return whether the process at the other end has reached the gate or ended."""
     try:
@@ -347,12 +328,6 @@ def _has_arrived(gate: socket.socket) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def prepare_child(at_parents_end: int = signal.SIGKILL) -> None:
-    """Set up a new child: a signal when the thread that created it ends, and default handling of SIGINT."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, at_parents_end)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell inherit SIG_IGN
 
 
 def _prepare_group_child() -> None:
