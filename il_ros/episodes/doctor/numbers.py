@@ -318,7 +318,7 @@ def jumps(takes: TakeSet) -> list[Finding]:
         suspects = [
             np.maximum(
                 np.where(_single(size) > bound, size, 0.0),
-                np.where(spike > spike_bound, np.maximum(size, np.append(size[1:], 0.0)), 0.0),
+                np.where(spike > min(spike_bound, bound), np.maximum(size, np.append(size[1:], 0.0)), 0.0),
             )
             for size, spike in zip(sizes, spikes, strict=True)
         ]
