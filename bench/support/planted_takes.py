@@ -29,13 +29,14 @@ def _with(episode, key, values):
 def _of_rows(episode, rows):
     """Return the episode of these rows, at even ticks."""
     rows = np.asarray(rows)
-    period = episode.period_ns
+    ticks_ns = int(episode.ticks_ns[0]) + episode.period_ns * np.arange(len(rows))
     return dataclasses.replace(
         episode,
         observations={key: np.asarray(values)[rows] for key, values in episode.observations.items()},
         commands=np.asarray(episode.commands)[rows],
         offsets=np.asarray(episode.offsets)[rows],
-        ticks_ns=int(episode.ticks_ns[0]) + period * np.arange(len(rows)),
+        ticks_ns=ticks_ns,
+        span_ns=(int(ticks_ns[0]), int(ticks_ns[-1])),
         authority=tuple(episode.authority[row] for row in rows) if episode.authority else (),
     )
 

@@ -66,21 +66,7 @@ def _needs_terminal(given: Mapping[str, str]) -> str:
     """Return why a recording needs a terminal, "" if it does not: a gamepad's buttons begin and end takes, too."""
     expert, task = given.get("expert", DEMONSTRATOR.default), given.get("task", TASK.default)
     if expert == "scripted":
-        unattended = shlex.join(
-            [
-                "il-ros",
-                "run",
-                "record",
-                "--task",
-                task,
-                "--expert",
-                expert,
-                "--episodes",
-                "20",
-                "--speed",
-                "0",
-            ]
-        )
+        unattended = f"il-ros run record --task {shlex.quote(task)} --expert scripted --episodes 20 --speed 0"
         return f"no terminal, and key n begins a take; `{unattended}` records unattended"
     if expert == "keyboard":
         return "no terminal, and --expert keyboard drives by its keys"

@@ -318,7 +318,7 @@ def jumps(takes: TakeSet) -> list[Finding]:
         suspects = [
             np.maximum(
                 np.where(_single(size) > bound, size, 0.0),
-                np.where(spike > spike_bound, np.maximum(size, np.append(size[1:], 0.0)), 0.0),
+                np.where(spike > min(spike_bound, bound), np.maximum(size, np.append(size[1:], 0.0)), 0.0),
             )
             for size, spike in zip(sizes, spikes, strict=True)
         ]
@@ -330,12 +330,13 @@ def jumps(takes: TakeSet) -> list[Finding]:
         worst = int(np.argmax(jump))
         first = int(np.argmax(suspects[worst] > 0.9 * jump[worst]))
         at_s = float(takes.times_s(takes.episodes[worst])[first + 1])
+        of_take = f" of {takes.episodes[worst].name}" if len(names) > 1 else ""
         found.append(
             Finding(
                 Check.JUMP,
                 Severity.FAULT,
                 f"{number.name} jumps by {jump[worst]:.3g} within one tick in {takes.listed(names)} "
-                f"(at {at_s:.2f} s of {takes.episodes[worst].name}).",
+                f"(at {at_s:.2f} s{of_take}).",
                 "Positions as labels are learnt across the jump, and one jump widens the range by which all inputs are "
                 "scaled.",
                 names,

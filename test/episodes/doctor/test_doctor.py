@@ -326,7 +326,7 @@ def test_one_wrong_value_of_an_encoder_is_a_jump_at_its_time():
 
     finding = only(examine(planted(clean(), [3], jump)), Check.JUMP)
     assert finding.episodes == ("episode_000004",)
-    assert "at 1.50 s" in finding.what
+    assert finding.what.endswith("within one tick in episode_000004 (at 1.50 s).")
 
 
 def test_an_unused_joint_that_changes_by_rounding_has_no_fault():
