@@ -138,7 +138,7 @@ def show(rows):
             row["cameras"],
             row["augmented"],
             row["asked"],
-            row["steps"] // 500,
+            0 if row["cameras"] == STATE else row["steps"] // 500,
             str(row.get("set")),
         )
         groups.setdefault(key, []).append(row)

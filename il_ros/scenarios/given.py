@@ -34,7 +34,7 @@ def simulated_takeovers(given: Given) -> bool:
 
 def in_rounds(given: Given) -> int:
     """Return the number of unattended episodes per round; 0: episodes do not wait for the next policy."""
-    return int(number(given, "per_round")) if "per_round" in given and not in_session(given) else 0
+    return whole_number(given, "per_round") if "per_round" in given and not in_session(given) else 0
 
 
 def answers(given: Given) -> str:
@@ -49,11 +49,22 @@ def answers(given: Given) -> str:
 
 
 def number(given: Given, name: str) -> float:
-    """Return an argument as a number; raises ValueError when it is not a number."""
+    """Return an argument as a number; raises ValueError when it is not a number of 0 or more."""
     try:
-        return float(given[name])
+        value = float(given[name])
     except ValueError:
         raise ValueError(f"{name}:={given[name]} is not a number") from None
+    if not value >= 0:
+        raise ValueError(f"{name}:={given[name]}: a number of 0 or more is needed")
+    return value
+
+
+def whole_number(given: Given, name: str) -> int:
+    """Return an argument as a whole number; raises ValueError when it is not one of 0 or more."""
+    value = number(given, name)
+    if not value.is_integer():
+        raise ValueError(f"{name}:={given[name]}: a whole number is needed")
+    return int(value)
 
 
 def contract(given: Given) -> str:

@@ -24,6 +24,7 @@ from il_ros.scenarios.given import (
     starts_at_rest,
     task_contract,
     unattended,
+    whole_number,
 )
 from il_ros.scenarios.graph import NodeSpec, Spec, Value
 from il_ros.scenarios.gz_sim import server_and_bridge
@@ -49,7 +50,7 @@ def sim(given: Given) -> tuple[Spec, ...]:
     parameters: dict[str, Value] = {
         "task": given["task"],
         "simulator": given["simulator"],
-        "seed": int(number(given, "seed")),
+        "seed": whole_number(given, "seed"),
         "speed": speed,
         # Lockstep needs nodes that answer each tick; the simulator alone has none.
         "lockstep": lockstep(given),
@@ -71,7 +72,7 @@ def _gz(given: Given) -> tuple[Spec, ...]:
     if unattended(given):
         raise ValueError("episodes:= needs a simulator that waits; with gz, start and stop episodes yourself")
     beside = server_and_bridge(given["task"], given["namespace"])
-    task: dict[str, Value] = {"task": given["task"], "seed": int(number(given, "seed"))}
+    task: dict[str, Value] = {"task": given["task"], "seed": whole_number(given, "seed")}
     return (*beside, node(given, "sim_gz", "sim", task, sim_time=False))
 
 
@@ -89,7 +90,7 @@ def expert(given: Given) -> tuple[NodeSpec, ...]:
         parameters |= {"task": given["task"], "contract": seen}
         parameters["engaged"] = not (in_session(given) and session_options(given).by_key)
         if simulated_takeovers(given):
-            parameters |= {"demonstrations": given["root"], "seed": int(number(given, "seed"))}
+            parameters |= {"demonstrations": given["root"], "seed": whole_number(given, "seed")}
     elif executable == "teleop_keyboard":
         parameters["keys_topic"] = "session/keys"
     elif executable == DEVICE_NODE:
@@ -120,10 +121,10 @@ def supervisor(given: Given) -> tuple[NodeSpec, ...]:
         parameters |= {
             "dagger.beta": given["beta"],
             "dagger.unit": given["unit"],
-            "dagger.seed": int(number(given, "seed")),
+            "dagger.seed": whole_number(given, "seed"),
             "gated.ask": number(given, "ask"),
-            "gated.per_hour": int(number(given, "per_hour")),
-            "gated.at_once": int(number(given, "at_once")),
+            "gated.per_hour": whole_number(given, "per_hour"),
+            "gated.at_once": whole_number(given, "at_once"),
             "gated.warm_up_s": number(given, "warm_up_s"),
             "gated.least_s": number(given, "least_s"),
             # The scripted expert always proposes; a person proposes only to take over.
@@ -208,8 +209,8 @@ def conductor(given: Given) -> tuple[NodeSpec, ...]:
     if given["sim"] == "false":
         raise ValueError("episodes:= runs unattended episodes in the simulator and needs sim:=true")
     parameters: dict[str, Value] = {
-        "episodes": int(number(given, "episodes")),
-        "seed": int(number(given, "seed")),
+        "episodes": whole_number(given, "episodes"),
+        "seed": whole_number(given, "seed"),
         "time_limit_s": number(given, "time_limit_s"),
         "record": given.get("record", "true") == "true",
         "result": given["result"],

@@ -7,7 +7,7 @@ from dataclasses import replace
 from il_ros.core.plugins import DEVICES
 from il_ros.records.rating import TOPIC as RATING
 from il_ros.scenarios import arguments as arg
-from il_ros.scenarios.given import Given, contract, number
+from il_ros.scenarios.given import Given, contract, number, whole_number
 from il_ros.scenarios.graph import SWITCH, Argument, NodeSpec, Scenario, Spec, Value
 from il_ros.scenarios.node import node
 from il_ros.scenarios.parts import action_clients, expert, judge, recorder, sim, supervisor
@@ -67,11 +67,11 @@ def _console(given: Given) -> NodeSpec:
         "simulator": simulated and given["simulator"] != "gz",
         "teacher": given["expert"] == "scripted",
         "driving_keys": given["expert"] == "keyboard",
-        "seed": int(number(given, "seed")),
+        "seed": whole_number(given, "seed"),
         "learns": False,
         "countdown_s": number(given, "countdown"),
         "reset_s": number(given, "reset"),
-        "takes": int(number(given, "takes")),
+        "takes": whole_number(given, "takes"),
         "beeps": given["beeps"] == "true",
         "root": given["root"],
         "judge_topic": RATING if given["success_model"] else "",

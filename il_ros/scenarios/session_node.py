@@ -5,7 +5,7 @@ from __future__ import annotations
 from il_ros.core import contract as contracts
 from il_ros.core.contract import ContractError
 from il_ros.core.specs import COMPRESSED_IMAGE
-from il_ros.scenarios.given import Given, number
+from il_ros.scenarios.given import Given, number, whole_number
 from il_ros.scenarios.graph import Value
 from il_ros.session.setup import SessionOptions
 from il_ros.sim.tasks.task import task_class
@@ -20,7 +20,7 @@ def session_options(given: Given) -> SessionOptions:
         simulator=given["sim"] == "true" and given["simulator"] != "gz",  # gz does not wait for the session
         teacher=given["expert"] == "scripted",
         time_limit_s=number(given, "time_limit_s"),
-        seed=int(number(given, "seed")),
+        seed=whole_number(given, "seed"),
     )
 
 
@@ -48,7 +48,7 @@ def session_parameters(given: Given, contract: str) -> dict[str, Value]:
         "goal": goal_of(given["task"]) if given["sim"] == "true" else "",
         **view_parameters(given, contract),
         "report": given["root"] if given.get("report") == "true" else "",
-        "episodes": max(1, int(number(given, "episodes"))),
+        "episodes": max(1, whole_number(given, "episodes")),
     }
 
 

@@ -108,6 +108,11 @@ def test_without_a_terminal_nobody_could_begin_a_take(tmp_path, words, reason):
     assert done.stderr == f"il-ros record: no terminal, and {reason}\n"
 
 
+def test_a_number_that_cannot_be_is_refused_before_a_node_starts(capsys):
+    assert main(["record", "--takes", "-2"]) == 2
+    assert capsys.readouterr().err == "il-ros record: --takes -2: a number of 0 or more is needed\n"
+
+
 def test_a_contradiction_is_spelt_as_it_was_typed(capsys):
     assert main(["record", "--task", "fold"]) == 2
     told = capsys.readouterr().err

@@ -305,6 +305,11 @@ def test_unattended_episodes_need_the_simulator():
 def test_an_argument_that_is_not_a_number_is_refused_by_name():
     with pytest.raises(ValueError, match="speed:=fast is not a number"):
         SCENARIOS["sim"].nodes({"speed": "fast"})
+    for text in ("-1", "nan"):
+        with pytest.raises(ValueError, match=f"speed:={text}: a number of 0 or more is needed"):
+            SCENARIOS["sim"].nodes({"speed": text})
+    with pytest.raises(ValueError, match=r"seed:=2\.5: a whole number is needed"):
+        SCENARIOS["sim"].nodes({"seed": "2.5"})
 
 
 def test_the_simulator_publishes_a_camera_on_request_if_the_contract_observes_it(tmp_path):
