@@ -122,6 +122,7 @@ def main():
         "--recipe", default="ensemble", help="of both tasks; not auto, which may choose two families"
     )
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--starts", type=int, default=100, help="held-out starts of each policy")
     parser.add_argument("--out", type=Path, help="a file to which a JSON line is added for each policy")
     parser.add_argument("--table", type=Path, nargs="+", help="only print the table of these files")
@@ -132,7 +133,7 @@ def main():
     rows = rows_before(args.out)
     done = {(row["seed"], row["demonstrations"], row["learner"]) for row in rows}
 
-    for seed in range(args.seeds):
+    for seed in range(args.first_seed, args.first_seed + args.seeds):
         measure(seed, args, done, keeping(rows, args.out))
     show(rows)
 
