@@ -18,6 +18,7 @@ from il_ros.training.metrics.seeds import PICTURE, TABLE, SeedResult, interval
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import DatasetSummary
     from il_ros.episodes.catalogue import Entry
+    from il_ros.training.recipe import Recipe
     from il_ros.training.trainer.job import Event
 
 
@@ -27,8 +28,8 @@ class SeedsReporter(Protocol):
     def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
         """Return the entries, showing the progress as they are decoded."""
 
-    def start(self, summary: DatasetSummary, epochs: int, at_once: int) -> None:
-        """Print the data, and how many trainings run at a time. `epochs`: of each."""
+    def start(self, summary: DatasetSummary, recipe: Recipe, at_once: int) -> None:
+        """Print the data, why the recipe was chosen, and how many trainings run at a time."""
 
     def event(self, seed: int, event: Event) -> None:
         """Show an event of one training."""
@@ -62,11 +63,11 @@ class _SeedsBar:
     def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
         return reading_bar(entries)
 
-    def start(self, summary: DatasetSummary, epochs: int, at_once: int) -> None:
-        say("\n".join(summary.lines()))
+    def start(self, summary: DatasetSummary, recipe: Recipe, at_once: int) -> None:
+        say("\n".join([*summary.lines(), *([recipe.reason] if recipe.reason else [])]))
         say(f"{counted(self._count, 'training')}, {at_once} at a time")
-        self._epochs, self._at_once = epochs, at_once
-        self._bar = epoch_bar(self._count * epochs)
+        self._epochs, self._at_once = recipe.training.epochs, at_once
+        self._bar = epoch_bar(self._count * self._epochs)
 
     def event(self, seed: int, event: Event) -> None:
         kind = event["event"]
@@ -169,7 +170,7 @@ class _SeedsEvents:
     def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
         return entries
 
-    def start(self, summary: DatasetSummary, epochs: int, at_once: int) -> None:
+    def start(self, summary: DatasetSummary, recipe: Recipe, at_once: int) -> None:
         """Print nothing: each training prints its start."""
 
     def event(self, seed: int, event: Event) -> None:

@@ -95,7 +95,7 @@ def carry_out(plan: TrainingPlan, seeds: Sequence[int], choose: str, *, for_prog
                 "--choose validation: no episode is held out; record more, or set validation above 0"
             )
         most = at_once(len(plans), recipe.training)
-        reporter.start(dataset.summary, recipe.training.epochs, most)
+        reporter.start(dataset.summary, recipe, most)
         del dataset  # each training opens its own
         with stop_signals() as stopped:
             results, faults = all_trained(plans, most, reporter.event, stopped)

@@ -67,6 +67,12 @@ def test_one_that_fails_is_named_and_the_others_are_kept(root, tmp_path, capsys,
     assert "wanted: nowhere" in told.err
 
 
+def test_the_choice_of_the_recipe_is_explained_once(root, tmp_path, capsys):
+    words = ["--set", "inputs=[joints]", "--set", "epochs=1", "--seeds", "0,1"]
+    assert main(["train", str(root), "--out", str(tmp_path / "out"), *words]) == 0
+    assert capsys.readouterr().out.count("auto chose ") == 1
+
+
 def test_a_stopped_call_says_how_to_go_on(root, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(several_seeds, "stop_signals", lambda: nullcontext(lambda: True))  # Ctrl-C at once
     words = ["--out", str(tmp_path / "out"), *QUICK]
