@@ -32,7 +32,6 @@ def write(plan: DemoPlan, summary: DemoSummary, performed: Trials) -> Path:
     task = summary.task.replace("_", " ")
     values = {
         "task": escape(task),
-        "minutes": _duration(summary.total_s),
         "total": _duration(summary.total_s),
         "factor": f"{rate:.1f}",
         "phases": _phases(summary),

@@ -11,7 +11,7 @@ from il_ros.core.contract import Contract, ContractError
 from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.catalogue import Entry, look, scan
 from il_ros.episodes.foreign_types import read_beside
-from il_ros.episodes.layout import INFO_FILE, episode_name
+from il_ros.episodes.layout import INFO_FILE, LayoutError, episode_name
 
 
 def add_contract(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +54,14 @@ def entries_of(words: Sequence[str], root: Path) -> list[Entry]:
         else:
             found += scan(path).entries
     return list({entry.folder: entry for entry in found}.values())
+
+
+def some_entries_of(words: Sequence[str], root: Path) -> list[Entry]:
+    """As `entries_of`; raises LayoutError, naming what was given, when there are none."""
+    found = entries_of(words, root)
+    if not found:
+        raise LayoutError(f"{', '.join(words) or root}: no episodes")
+    return found
 
 
 def contract_for(entry: Entry, name: str | None) -> Contract:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli.episodes.choice import add_contract, contract_for, entries_of, folder_of
+from il_ros.cli.episodes.choice import add_contract, contract_for, folder_of, some_entries_of
 from il_ros.core import atomic
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
@@ -88,9 +88,7 @@ def _doctor(args: argparse.Namespace) -> int:
     from il_ros.episodes.doctor.examination import examined
     from il_ros.policies import checkpoint
 
-    entries = entries_of(args.episodes, args.root)
-    if not entries:
-        raise LayoutError(f"{', '.join(args.episodes) or args.root}: no episodes")
+    entries = some_entries_of(args.episodes, args.root)
     policy = None
     contract = _contract(args, entries)
     if args.policy is not None:

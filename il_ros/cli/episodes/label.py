@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.cli import next_steps
-from il_ros.cli.episodes.choice import entries_of
+from il_ros.cli.episodes.choice import some_entries_of
 from il_ros.core.tables import counted, say, worded
 from il_ros.episodes import inferred_labels
 from il_ros.episodes.bag.reader import BagError
@@ -40,9 +40,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _label(args: argparse.Namespace) -> int:
-    entries = entries_of(args.episodes, args.root)
-    if not entries:
-        raise LayoutError(f"{', '.join(args.episodes) or args.root}: no episodes")
+    entries = some_entries_of(args.episodes, args.root)
     if args.undo != (args.model is None):
         raise LayoutError("give --model CHECKPOINT, or --undo to remove inferred labels")
     if args.undo:

@@ -47,9 +47,7 @@ def add_parser(subparsers: Any) -> None:
         description="List the versions v1, v2, ... in a folder: parent, data, loss, state (trained, "
         "active, replaced, refused, rolled back), minutes of driving, interventions per minute.",
     )
-    listing.add_argument(
-        "folder", nargs="?", type=Path, default=Path("checkpoint"), help="default: ./checkpoint"
-    )
+    _add_folder(listing)
     listing.add_argument(
         "--root", type=Path, help="folder of the recorded episodes; adds the successes of each version"
     )
@@ -62,13 +60,7 @@ def add_parser(subparsers: Any) -> None:
         "start of a training. A running policy server of this computer changes within a second or two.",
     )
     going_back.add_argument("--to", metavar="VERSION", default="", help="an earlier version, such as v2")
-    going_back.add_argument(
-        "folder",
-        nargs="?",
-        type=Path,
-        default=Path("checkpoint"),
-        help="of the versions; default: ./checkpoint",
-    )
+    _add_folder(going_back)
     going_back.set_defaults(run=rollback)
     pardoning = verbs.add_parser(
         "pardon",
@@ -77,15 +69,19 @@ def add_parser(subparsers: Any) -> None:
         "drive, and be the start of a training again. A running policy server notices it within a second.",
     )
     pardoning.add_argument("version", help="its name, such as v3")
-    pardoning.add_argument(
+    _add_folder(pardoning)
+    pardoning.set_defaults(run=pardon)
+    export.add_verb(verbs)
+
+
+def _add_folder(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
         "folder",
         nargs="?",
         type=Path,
         default=Path("checkpoint"),
         help="of the versions; default: ./checkpoint",
     )
-    pardoning.set_defaults(run=pardon)
-    export.add_verb(verbs)
 
 
 def pardon(args: argparse.Namespace) -> int:
