@@ -40,7 +40,7 @@ from il_ros.training.rewards.rating import fired_s, rate
 from il_ros.training.rewards.run import TRAINING, train
 
 HOLD_S = 0.5
-END_AT = 0.9  # the default of the node judge
+END_AT = 0.9  # stricter than the node judge by default, which takes the model's threshold
 CAMERAS = {"overhead": 96, "wrist": 48}
 """Width and height (px) at which the model reads each camera; all are recorded at the size of the first one."""
 

@@ -1,8 +1,8 @@
 """Executable `judge`: a success model and a progress model rate the running episode at the contract's ticks.
 
 `~/rating` (String, JSON, see `il_ros.records.rating`) says at each tick how likely the success is there, and how long
-there has been no progress. With the recorder's parameter `judge_topic`, a success (`end_at`) ends the
-episode and marks it; with the supervisor's `gated.sources`, an episode without progress requests the expert.
+there has been no progress. With the recorder's parameter `judge_topic`, a success that is likely enough (`end_at`)
+ends the episode and marks it; with the supervisor's `gated.sources`, an episode without progress requests the expert.
 
 Lifecycle: configure loads the models and checks the contract; activate subscribes. An episode begins when the
 recorder's status names it. A tick without an observation has no rating.
