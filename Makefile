@@ -4,6 +4,7 @@ export MUJOCO_GL ?= egl
 
 .DEFAULT_GOAL := help
 GAZEBO ?= yes
+JOBS ?= 2
 
 .PHONY: help setup gazebo demo session test test-pythons interop bench lint format constraints launch-test clean
 
@@ -22,9 +23,9 @@ demo: setup  ## demonstrate, record, train and run one task in simulation; write
 session: setup  ## correct a running policy by keys, in simulation (ARGS="--task drive"; ? lists the keys)
 	@$(PYTHON_BIN) -m il_ros.cli.main session run $(ARGS)
 
-test: setup  ## run all tests (ARGS="test/episodes -k recover" selects; GAZEBO=no: without Gazebo)
+test: setup  ## run all tests, two files at once (ARGS="test/episodes -k recover" selects; GAZEBO=no; JOBS=1)
 	@[ "$(GAZEBO)" = no ] || scripts/gazebo --optional
-	@$(PYTHON_BIN) -m pytest $(ARGS)
+	@$(PYTHON_BIN) -m pytest -n $(JOBS) $(ARGS)
 
 test-pythons:  ## run all tests on other Pythons, with the package index's own torch (3 GB each; PYTHONS="python3.12 ...")
 	@scripts/test-pythons

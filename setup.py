@@ -60,6 +60,7 @@ TEST = [
     "mypy",
     "pytest",
     "pytest-timeout",
+    "pytest-xdist",
     "ruff",
     "types-PyYAML",
     "types-tqdm",
