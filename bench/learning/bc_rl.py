@@ -3,7 +3,8 @@
 The scripted expert shows some episodes (with `--noise`, smooth noise on its commands), from which the actor is cloned.
 Each method then acts for a number of episodes with a sparse reward: 1 for the success. `scratch` has neither clone nor
 a good start, but the demonstrations in each batch (recipe rlpd); the others begin with the clone (recipes rlpd, bc_rl,
-ibrl, residual). "Served" is the policy that the gate lets through: the clone, until another is better on the same
+ibrl, residual). With `--corrected`, a simulated person watches the first own episodes and takes over where the learner
+goes wrong (HIL-SERL, Luo et al. 2024). "Served" is the policy that the gate lets through: the clone, until another is better on the same
 starts. All seeds of a run share demonstrations and clone. Held-out success is that of other starts than the gate's.
 Prints one JSON line per method, and writes OUT/bc_rl_TASK.json and .svg: success against own episodes.
 """
@@ -27,12 +28,15 @@ from tqdm import tqdm
 from il_ros.core import contract as contracts
 from il_ros.envs.tasks import make_any_task
 from il_ros.episodes.arrays.dataset import Dataset
+from il_ros.interactive.dagger.corrector import Corrector
+from il_ros.interactive.dagger.human import typical_motion
 from il_ros.interactive.dagger.in_process import TaskEpisodes, demonstrate
 from il_ros.records.outcomes import SUCCESS
 from il_ros.records.trials import success_interval
 from il_ros.rl import recipe as recipes
 from il_ros.rl.run import train
 from il_ros.rl.steps.environments import Environments
+from il_ros.sim.experts import make_expert
 from il_ros.sim.tasks.task import task_class
 from il_ros.training import recipe as cloning
 from il_ros.training.evaluate import evaluate
@@ -78,8 +82,21 @@ def one_method(args, method, data, clone, task, place):
     ]
     changes += ["random_steps=0", f"frozen_steps={args.frozen}"] if begins else []
     recipe = recipes.load(name, changes)
+    persons = []
+
+    def person(_):
+        motion = typical_motion(data.train, data.contract)
+        persons.append(
+            Corrector(data.contract, motion, lambda: make_expert(args.task), most_episodes=args.corrected)
+        )
+        return persons[-1]
+
     environments = Environments(
-        args.task, data.contract, lambda: make_any_task(args.task, data.contract)[0], args.seeds
+        args.task,
+        data.contract,
+        lambda: make_any_task(args.task, data.contract)[0],
+        args.seeds,
+        person if args.corrected else None,
     )
     bar = tqdm(total=args.episodes * args.seeds, desc=f"{args.task}, {method}", leave=False, disable=None)
     began_s, wall_s = time.process_time(), time.monotonic()
@@ -112,6 +129,8 @@ def one_method(args, method, data, clone, task, place):
         "served": [held_out(policy, task, args.final) / args.final for policy in done.served],
         "promoted": sum(score.verdict == "promoted" for score in done.scores),
         "rolled_back": sum(score.verdict == "rolled back" for score in done.scores),
+        "takeovers": [each.takeovers for each in persons],
+        "ticks_driven_by_person": [each.ticks for each in persons],
         "cpu_s": round(time.process_time() - began_s, 1),
         "wall_s": round(time.monotonic() - wall_s, 1),
         "curve": [
@@ -155,6 +174,7 @@ def main():
     parser.add_argument("--demonstrations", type=int, default=25)
     parser.add_argument("--noise", type=float, default=0.0, help="of the demonstrator's commands (rad)")
     parser.add_argument("--episodes", type=int, default=300, help="own episodes of each seed")
+    parser.add_argument("--corrected", type=int, default=0, help="of them, those that a person corrects")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0, help="of demonstrations, clone and draws")
     parser.add_argument("--every", type=int, default=6000, help="own steps between evaluations")

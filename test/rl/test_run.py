@@ -250,6 +250,10 @@ def test_two_trainings_at_once_do_not_share_a_folder(episodes, tmp_path, capsys)
             ["--recipe", "gail", "--environment", "graph", "--set", "seeds=1"],
             "the demonstrations are of 'Line-v0'; a graph has one of: ",
         ),
+        (
+            ["--recipe", "gail", "--environment", "graph", "--set", "seeds=1", "--expert", "."],
+            "--expert .: on a running graph the simulated person has the task's expert (scripted) or a function",
+        ),
         (["--recipe", "gail", "--set", "steps=1"], "random_steps is 40; it must be below steps, 1"),
         (["--recipe", "gail", "--task", "fold"], "no episode to train on"),
         (

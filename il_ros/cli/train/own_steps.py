@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from il_ros.cli.long_runs import lower_priority, stop_signals
@@ -122,13 +123,16 @@ def _graph(name: str, dataset: Dataset, recipe: ImitationRecipe, expert: str) ->
 
     if recipe.imitation.seeds != 1:
         raise ValueError(f"seeds is {recipe.imitation.seeds}; a running graph has one robot: 1 is needed")
-    if expert:
-        raise ValueError("--expert has no meaning on a running graph; the graph has an expert of its own")
+    if expert and Path(expert).is_dir():
+        raise ValueError(
+            f"--expert {expert}: on a running graph the simulated person has the task's expert (scripted) or a function"
+        )
     if name not in task_names():
         raise ValueError(f"the demonstrations are of '{name}'; a graph has one of: {', '.join(task_names())}")
     with closing(make_any_task(name, dataset.contract)[0]) as task:
         limit_s = task.time_limit_s
-    return GraphEnvironments(RosEnv(dataset.contract, time_limit_s=limit_s), name)
+        person = _person(expert, dataset)(task) if expert else None
+    return GraphEnvironments(RosEnv(dataset.contract, time_limit_s=limit_s), name, person)
 
 
 def _person(word: str, dataset: Dataset) -> Callable[[Task], Person]:

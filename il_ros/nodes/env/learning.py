@@ -14,33 +14,39 @@ from il_ros.policies.runner import LoadedPolicy
 from il_ros.records.labelling import POLICY
 from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rl.steps.environments import worlds_in
-from il_ros.rl.steps.world import Observation, Scales, World
+from il_ros.rl.steps.world import Observation, Person, Scales, World
 from il_ros.training.evaluate import Episode, Evaluation
 
 
 class GraphEnvironments:
     """One graph in lockstep for the own steps of one seed, and for its evaluations (`OwnEnvironments`).
 
+    `person`: a simulated person, whose commands are sent in place of the learner's; None: nobody corrects. A real
+    person takes over at the supervisor, see docs/reinforcement.md.
     Own episodes and evaluations take turns: after an evaluation the own episode is taken up by its actions, which
     lead to the same observation in lockstep.
     """
 
     over_topics = True
-    is_corrected = False
     is_judged = True
 
-    def __init__(self, env: RosEnv, name: str) -> None:
+    def __init__(self, env: RosEnv, name: str, person: Person | None = None) -> None:
         self.name = name
-        self._env, self._own = env, _TakenUp(env)
+        self._env, self._own, self._person = env, _TakenUp(env), person
 
     @property
     def most_steps(self) -> int:
         """The limit of an episode's steps."""
         return self._env.most_steps
 
+    @property
+    def is_corrected(self) -> bool:
+        """Whether a person corrects the learner."""
+        return self._person is not None
+
     def worlds(self, scales: Scales, reward: LoadedReward | None, *, ends: bool) -> list[World]:
         """Return the one world; see `OwnEnvironments`."""
-        return worlds_in([self._own], [None], self.name, scales, reward, ends=ends)
+        return worlds_in([self._own], [self._person], self.name, scales, reward, ends=ends)
 
     def evaluated(self, policy: LoadedPolicy, starts: Iterable[int]) -> Evaluation:
         """Run an episode of a policy from each start; raises RosEnvError when the graph does not answer."""

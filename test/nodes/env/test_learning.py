@@ -7,6 +7,8 @@ from il_ros.core import contract as contracts
 from il_ros.core.processes.group import ProcessGroup
 from il_ros.envs.tasks import make_any_task
 from il_ros.episodes.arrays.dataset import Dataset
+from il_ros.interactive.dagger.corrector import Corrector
+from il_ros.interactive.dagger.human import typical_motion
 from il_ros.interactive.dagger.in_process import TaskEpisodes, demonstrate
 from il_ros.nodes.env.learning import GraphEnvironments
 from il_ros.nodes.env.ros_env import RosEnv
@@ -69,6 +71,27 @@ def test_a_training_on_a_graph_equals_one_in_process_bit_by_bit_also_when_it_is_
         assert files[0].read_bytes() == files[1].read_bytes()
     with pytest.raises(TrainingError, match="graph: was True, is now None"):
         learnt(shown, tmp_path / "there", in_process(shown), resume=True)
+
+
+def test_a_simulated_person_corrects_on_a_graph_as_in_one_process(shown, graph, tmp_path):
+    def person():
+        motion = typical_motion(shown.train, shown.contract)
+        return Corrector(shown.contract, motion, lambda: make_expert(TASK))
+
+    here, there = person(), person()
+    own = shown.contract
+    beside = Environments(TASK, own, lambda: make_any_task(TASK, own)[0], 1, lambda _: here)
+    one = learnt(shown, tmp_path / "here", beside)
+    beside.close()
+    corrected = GraphEnvironments(graph._env, TASK, there)
+    assert corrected.is_corrected
+    assert not graph.is_corrected
+    other = learnt(shown, tmp_path / "there", corrected)
+    assert here.ticks > 5
+    assert (there.takeovers, there.ticks) == (here.takeovers, here.ticks)
+    assert one.scores == other.scores
+    files = [tmp_path / place / "checkpoint" / "model.safetensors" for place in ("here", "there")]
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_an_interrupted_own_episode_goes_on_where_it_was_and_says_when_it_cannot(shown, graph):
