@@ -4,8 +4,9 @@ The scripted expert shows some episodes (with `--noise`, smooth noise on its com
 Each method then acts for a number of episodes with a sparse reward: 1 for the success. `scratch` has neither clone nor
 a good start, but the demonstrations in each batch (recipe rlpd); the others begin with the clone (recipes rlpd, bc_rl,
 ibrl, residual). With `--corrected`, a simulated person watches the first own episodes and takes over where the learner
-goes wrong (HIL-SERL, Luo et al. 2024). "Served" is the policy that the gate lets through: the clone, until another is better on the same
-starts. All seeds of a run share demonstrations and clone. Held-out success is that of other starts than the gate's.
+goes wrong (HIL-SERL, Luo et al. 2024). "Served" is the policy that the gate lets through: the clone, until another is
+better on the same starts. All seeds of a run share demonstrations and clone. Held-out success is that of other starts
+than the gate's.
 Prints one JSON line per method, and writes OUT/bc_rl_TASK.json and .svg: success against own episodes.
 """
 
