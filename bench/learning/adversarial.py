@@ -2,8 +2,8 @@
 
 `cartpole`: CartPole of fixed horizon (500 steps, nothing ends it; a step counts 1 while the pole is up and the cart
 on its track), as in the package seals, so that the length of an episode tells nothing. `pendulum`, `lander`,
-`double_pendulum`, `cheetah`: Gymnasium's Pendulum-v1, LunarLanderContinuous-v3, and of MuJoCo
-InvertedDoublePendulum-v5 and HalfCheetah-v5, with the experts of third_party_tasks.py. The demonstrations are
+`double_pendulum`, `cheetah`, `hopper`: Gymnasium's Pendulum-v1, LunarLanderContinuous-v3, and of MuJoCo
+InvertedDoublePendulum-v5, HalfCheetah-v5 and Hopper-v5, with the experts of third_party_tasks.py. Demonstrations are
 recorded as episodes, and the recipes of config/training train on them as `il-ros train` does; each seed has
 demonstrations of its own. "Reached": the first of three evaluations in a row (10 episodes each) at the goal or above:
 a return, or a share of the way from random actions (0) to the expert (1).
@@ -92,6 +92,7 @@ TASKS = {
     "lander": third_party("LunarLanderContinuous-v3", 0.9, 30_000, WIDE, of_expert=True),
     "double_pendulum": third_party("InvertedDoublePendulum-v5", 0.9, 10_000, NUMBERS, of_expert=True),
     "cheetah": third_party("HalfCheetah-v5", 0.9, 30_000, WIDE, of_expert=True),
+    "hopper": third_party("Hopper-v5", 0.9, 60_000, WIDE, of_expert=True),
 }
 
 

@@ -5,7 +5,7 @@ held-out starts. A learner is a recipe, with changes after colons: `auto`, `ense
 `textbook` is a perceptron 256x256 on standardised actions, squared error, 4,000 steps of 256 at 1e-3 falling to 0.
 `wide` is what `auto` chooses for efforts. `imitation`, `robomimic_mlp` and `robomimic_rnn_gmm` are peers, see
 `cloning_peers.py`. `held_out`: mean absolute error of the first action on five further demonstrations, in
-demonstrated half-ranges.
+demonstrated half-ranges. What `--out` has already is not measured again.
 
 The table has the success of each learner, and what each other one has more or fewer than `auto` on the same starts,
 in points; `*`: it is better or worse, by the exact sign test corrected for the number compared (Holm 1979).
@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import cloning_peers
 import numpy as np
 from learning_bc import contract_of, dataset, demonstrations
-from rows import add_line, read_lines
+from rows import add_line, read_lines, rows_before
 
 from il_ros.records.comparison import LEVEL, PairedComparison, corrected
 from il_ros.sim import HELD_OUT_SEED
@@ -94,10 +94,10 @@ def error_of(policy, episodes):
     return float(np.mean(found))
 
 
-def measure(name, count, seed, args, shown, write):
-    """Measure all learners on one task, amount of data and seed."""
+def measure(name, count, seed, args, shown, learners, write):
+    """Measure learners on one task, amount of data and seed."""
     own, task = contract_of(name, ()), make_task(name)
-    for learner in args.learners:
+    for learner in learners:
         began_s, why = time.process_time(), ""
         if learner in cloning_peers.STEPS:
             policy = cloning_peers.trained(learner, shown[:count], seed)
@@ -135,6 +135,10 @@ def shown_of(name, count, seed):
         if len(found) == count + CHECKED:
             return found
     raise SystemExit(f"{name}: the expert succeeded {len(found)} times in {len(seeds)} episodes")
+
+
+def cell_of(row):
+    return row["task"], row["demonstrations"], row["seed"]
 
 
 def show(rows):
@@ -194,7 +198,7 @@ def main():
     if args.table:
         show(read_lines(args.table))
         return
-    rows = []
+    rows = rows_before(args.out)
 
     def write(row):
         rows.append(row)
@@ -210,8 +214,10 @@ def main():
         for name in args.only:
             shown = shown_of(name, max(args.demonstrations), seed)
             for count in args.demonstrations:
+                there = {row["learner"] for row in rows if cell_of(row) == (name, count, seed)}
+                missing = [learner for learner in args.learners if learner not in there]
                 # the same ones for every amount: the first of them, and those that are checked
-                measure(name, count, seed, args, [*shown[:count], *shown[-CHECKED:]], write)
+                measure(name, count, seed, args, [*shown[:count], *shown[-CHECKED:]], missing, write)
     show(rows)
 
 
