@@ -2,9 +2,10 @@
 
 The scripted expert shows some episodes in the chosen simulator, from which the actor is cloned, for a few passes only,
 so that something is left to learn. Each method then begins with the clone and acts on the graph of `il-ros run env` in
-lockstep: supervisor, limiter and simulator are processes of their own. Success before and after is that of the same
-held-out starts on the graph. What is trained is what `il-ros train --environment graph` trains.
-Prints one JSON line. `--simulator in_process` runs the same without a graph, in MuJoCo.
+lockstep: supervisor, limiter and simulator are processes of their own. With `--corrected` a simulated person takes over
+in the first own episodes where the learner goes wrong. Success before and after is that of the same held-out starts on
+the graph. What is trained is what `il-ros train --environment graph` trains. Prints one JSON line.
+`--simulator in_process` runs the same without a graph, in MuJoCo.
 """
 
 import argparse
@@ -24,6 +25,8 @@ from tqdm import tqdm
 from il_ros.core import contract as contracts
 from il_ros.core.processes.group import ProcessGroup
 from il_ros.envs.tasks import make_any_task
+from il_ros.interactive.dagger.corrector import Corrector
+from il_ros.interactive.dagger.human import typical_motion
 from il_ros.nodes.env.learning import GraphEnvironments
 from il_ros.nodes.env.ros_env import RosEnv
 from il_ros.rl import recipe as recipes
@@ -31,6 +34,7 @@ from il_ros.rl.run import train
 from il_ros.rl.steps.environments import Environments
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import command
+from il_ros.sim.experts import make_expert
 from il_ros.sim.tasks.task import task_class
 from il_ros.training import recipe as cloning
 from il_ros.training.run import train as train_clone
@@ -40,19 +44,29 @@ IN_PROCESS = "in_process"
 METHODS = ("gail", "residual", "bc_rl", "ibrl", "rlpd")
 
 
-def environments_of(args, contract, limit_s, logs, stack):
-    """Return the graph, which `stack` ends, or the task in this process."""
+def environments_of(args, data, limit_s, logs, stack):
+    """Return the graph, which `stack` ends, or the task in this process; and who corrects there."""
+    contract, person = data.contract, None
+    if args.corrected:
+        motion = typical_motion(data.train, contract)
+        person = Corrector(contract, motion, lambda: make_expert(args.task), most_episodes=args.corrected)
     if args.simulator == IN_PROCESS:
-        made = Environments(args.task, contract, lambda: make_any_task(args.task, contract)[0], 1)
-        return stack.enter_context(closing(made))
+        made = Environments(
+            args.task,
+            contract,
+            lambda: make_any_task(args.task, contract)[0],
+            1,
+            person and (lambda _: person),
+        )
+        return stack.enter_context(closing(made)), person
     given = {"task": args.task, "simulator": args.simulator, "speed": "0", "cameras": "false"}
     specs = SCENARIOS["env"].nodes(given)
     stack.enter_context(ProcessGroup({spec.name: command(spec) for spec in specs}, logs, print))
     env = RosEnv(contract, timeout_s=args.timeout, time_limit_s=limit_s)
-    return stack.enter_context(closing(GraphEnvironments(env, args.task)))
+    return stack.enter_context(closing(GraphEnvironments(env, args.task, person))), person
 
 
-def one_method(args, method, data, clone, environments, place):
+def one_method(args, method, data, clone, environments, person, place):
     changes = [f"steps={args.steps}", f"every={args.every}", f"tests={args.tests}", "random_steps=0"]
     changes += [f"frozen_steps={args.frozen}", f"seed={args.seed}", *args.set]
     recipe = recipes.load(method, changes)
@@ -76,6 +90,8 @@ def one_method(args, method, data, clone, environments, place):
         "episodes": outcome.scores[-1].episodes,
         "before": [before.successes, args.held_out],
         "after": [after.successes, args.held_out],
+        "takeovers": person.takeovers if person else 0,
+        "ticks_driven_by_person": person.ticks if person else 0,
         "served_from_step": outcome.policy.metrics["own_steps"],
         "curve": [(score.step, score.success, score.verdict) for score in outcome.scores],
         "train_s": round(trained_s - tested_s, 1),
@@ -98,6 +114,9 @@ def main():
     parser.add_argument("--every", type=int, default=1000, help="own steps between evaluations")
     parser.add_argument("--tests", type=int, default=20, help="episodes of an evaluation")
     parser.add_argument("--held-out", type=int, default=20, help="episodes before and after")
+    parser.add_argument(
+        "--corrected", type=int, default=0, help="own episodes that a simulated person corrects"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timeout", type=float, default=120.0, help="of the graph's answers, in seconds")
     parser.add_argument("--set", action="append", default=[], help="a change of the recipes; may be repeated")
@@ -112,9 +131,9 @@ def main():
             limit_s = task.time_limit_s
         changes = [f"seed={args.seed}", "validation=0", f"epochs={args.clone_epochs}"]
         clone = train_clone(data, cloning.load("actor", changes), place / "clone").policy
-        environments = environments_of(args, contract, limit_s, place / "logs", stack)
+        environments, person = environments_of(args, data, limit_s, place / "logs", stack)
         for method in args.methods.split(","):
-            rows.append(one_method(args, method, data, clone, environments, place))
+            rows.append(one_method(args, method, data, clone, environments, person, place))
             print(json.dumps(rows[-1]), flush=True)
     print(json.dumps({"bench": "graph", "task": args.task, "simulator": args.simulator, "rows": rows}))
 
