@@ -59,6 +59,7 @@ TASKS = {
     "pendulum": named("Pendulum-v1"),
     "lander": named("LunarLanderContinuous-v3", "LunarLanderContinuous-v2"),
     "double_pendulum": double_pendulum,
+    "hopper": named("Hopper-v5", "Hopper-v4"),
 }
 
 
