@@ -1,14 +1,15 @@
 """Promotion and roll-back of policies that learn by reinforcement: what is served is never below the clone.
 
-The served policy of a seed is at first the clone. A candidate takes its place when it is better on starts that are the
-same for both, by the sign test of `records.comparison`; where it is worse by this test, the learner goes back to what
-is served. Every candidate meets the same starts, so that the served policy's results are known already.
+The served policy of a seed is at first the clone. A candidate takes the place of what is served when it is better than
+the clone by the sign test of `records.comparison`, on starts that are the same for all, and wins more of them than it
+loses to what is served. (A test against what is served, too, would keep the first of several that get better slowly.)
+Where it is worse than what is served by this test, the learner goes back to that. All results on the starts are kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -38,21 +39,25 @@ class ServingGate:
     def judge(self, seed: int, candidate: LoadedPolicy, scores: Sequence[float], step: int) -> str:
         """Return whether a candidate with these scores on the starts is PROMOTED, REFUSED, or to be ROLLED_BACK.
 
-        One that was never better is compared with the served policy. Raises ValueError on another number of starts.
+        Raises ValueError on another number of starts.
         """
-        served = self.served[seed]
-        pairs = list(zip(served.scores, scores, strict=True))
-        compared = PairedComparison.of("served", "candidate", pairs)
-        if compared.p_value > self._level or not compared.better:
-            return REFUSED
-        if compared.better == "served":
+        to_served = self._compared(self.served[seed], scores)
+        if to_served.losses > to_served.wins and to_served.p_value <= self._level:
             return ROLLED_BACK
+        to_clone = self._compared(self._first, scores)
+        above_clone = to_clone.wins > to_clone.losses and to_clone.p_value <= self._level
+        if not above_clone or to_served.wins <= to_served.losses:
+            return REFUSED
         self.served[seed] = Served(candidate, tuple(scores), step)
         return PROMOTED
 
+    @staticmethod
+    def _compared(other: Served, scores: Sequence[float]) -> PairedComparison:
+        return PairedComparison.of("other", "candidate", zip(other.scores, scores, strict=True))
+
     def tensors(self) -> dict[str, Tensor]:
         """Return the whole state for `restore`."""
-        found = {}
+        found = {"clone.scores": torch.tensor(self._first.scores, dtype=torch.float64)}
         for seed, served in enumerate(self.served):
             found[f"{seed}.step"] = torch.tensor(served.step)
             found[f"{seed}.scores"] = torch.tensor(served.scores, dtype=torch.float64)
@@ -66,6 +71,7 @@ class ServingGate:
 
         Raises KeyError or RuntimeError if the state belongs to another gate.
         """
+        self._first = replace(self._first, scores=tuple(tensors["clone.scores"].tolist()))
         for seed, candidate in enumerate(candidates):
             step, scores = int(tensors[f"{seed}.step"]), tuple(tensors[f"{seed}.scores"].tolist())
             policy = self._first.policy

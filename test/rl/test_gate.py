@@ -44,6 +44,21 @@ def test_what_is_worse_than_the_served_policy_is_rolled_back_also_where_it_equal
     assert found.served[0].policy.name == "good"
 
 
+def test_of_those_above_the_clone_the_one_that_wins_more_than_it_loses_is_served():
+    clone = (0.0,) * 10
+    first = (1.0,) * 5 + (0.0,) * 5  # against the clone: wins 5, loses none: p = 2 / 2**5 = 0.0625
+    more = (
+        (0.0,) + (1.0,) * 6 + (0.0,) * 3
+    )  # p = 0.03; against the first: wins 2, loses 1, which proves nothing
+    found = ServingGate(Served(policy("clone"), clone), 1, 0.1)
+    assert found.judge(0, policy("first"), first, 500) == PROMOTED
+    assert found.judge(0, policy("more"), more, 1000) == PROMOTED
+    assert found.judge(0, policy("as good"), more, 1500) == REFUSED
+    assert found.judge(0, policy("fewer"), first, 2000) == REFUSED
+    assert found.served[0].policy.name == "more"
+    assert found.judge(0, policy("none"), clone, 2500) == ROLLED_BACK
+
+
 def test_a_gate_goes_on_from_its_saved_state():
     found, candidate = gate(), policy("new")
     found.judge(1, candidate, BETTER, 500)
@@ -52,6 +67,9 @@ def test_a_gate_goes_on_from_its_saved_state():
     assert [(each.step, each.scores) for each in later.served] == [(0, CLONE), (500, BETTER)]
     assert later.served[0].policy.name == "clone"
     assert torch.equal(later.served[1].policy.network.weight, candidate.network.weight)
+    resumed = ServingGate(Served(policy("clone"), ()), 2, 0.1)
+    resumed.restore(found.tensors(), blank)
+    assert resumed.judge(0, candidate, BETTER, 1000) == PROMOTED  # the clone's scores are known again
     with pytest.raises(KeyError):
         gate().restore({}, blank)
 
