@@ -1,7 +1,5 @@
 """Unattended episodes through a scenario's processes, in lockstep, faster than real time."""
 
-import re
-
 from tqdm import tqdm
 
 from il_ros.core.processes.group import ProcessGroup
@@ -10,21 +8,20 @@ from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import command
 
 LONGEST_S = 3600.0
-_DONE = re.compile(r"(\d+) of \d+: .*; (\d+) succeeded")
-"""What the conductor says after each episode."""
 
 
 def conduct(scenario, title, log, **given):
     """Run a scenario with the arguments `given`; return the results of its episodes, see `Trials`."""
     result = log.parent / f"{log.name}_result.json"
+    result.unlink(missing_ok=True)  # of an earlier run, whose episodes would be counted
     given |= {"speed": "0", "cameras": "false", "result": str(result)}
     commands = {spec.name: command(spec) for spec in SCENARIOS[scenario].nodes(given)}
     with tqdm(total=int(given["episodes"]), desc=f"{given['task']} {title}", unit="episode") as bar:
 
-        def show(name, line):
-            if name == "conductor" and (said := _DONE.fullmatch(line)):
-                bar.set_postfix_str(f"{said[2]} succeeded", refresh=False)
-                bar.update(int(said[1]) - bar.n)
+        def show(name, _line):
+            if name == "conductor" and (done := trials.so_far(result)) is not None:
+                bar.set_postfix_str(f"{done.successes} succeeded", refresh=False)
+                bar.update(len(done.done) - bar.n)
 
         with ProcessGroup(commands, log, show) as group:
             ending = group.wait(LONGEST_S)

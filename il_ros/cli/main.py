@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import re
 import sys
@@ -61,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: success. 1: failure, with the reason on stderr. 2: invalid arguments. 130: Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # also into a pipe or a log, where it shows the progress
     warnings.formatwarning = _warning
     try:
         if COMPLETING in os.environ:

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from il_ros.cli.options import require_policy
 from il_ros.core.processes.stopping import stop_signals
-from il_ros.core.tables import counted, say
+from il_ros.core.tables import counted, say, worded
 
 MOST = 1024
 """Clients at a time, and threads of a computation."""
@@ -51,17 +52,22 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal; return 0 after one, 2 on an invalid request."""
-    from il_ros.interactive.promotion.loading import UnfitError, loaded, warm_up
     from il_ros.policies.remote.extra import MissingError, require
 
     try:
         require()
-        options = options_of(args)
+        require_policy(args.checkpoint)
+        options = options_of(args)  # imports torch
+    except (MissingError, ValueError, OSError) as error:
+        return _refuse(worded(error))
+    from il_ros.interactive.promotion.loading import UnfitError, loaded, warm_up
+
+    try:
         policy = loaded(args.checkpoint, None, None, args.device)
         _set_threads(args.threads)
         warm_up(policy)
-    except (MissingError, UnfitError, ValueError, OSError) as error:
-        return _refuse(error)
+    except (UnfitError, ValueError, OSError) as error:
+        return _refuse(worded(error))
     tell(policy, options)
     try:
         _serve(policy, options)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import options
+from il_ros.core.progress import with_progress
 from il_ros.core.tables import say, table, worded
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the suggestions; return 2 with the reason on an invalid request."""
     os.environ.setdefault("MUJOCO_GL", "egl")
     from il_ros.core import atomic
-    from il_ros.policies.loading import load_driving
+    from il_ros.episodes.catalogue import require_episodes
     from il_ros.sim.lockstep import NoObservationError
 
     try:
@@ -81,6 +82,10 @@ def run(args: argparse.Namespace) -> int:
                 raise ValueError(f"--{name} is {getattr(args, name)}; it must be 0 or more")
         if args.output is not None:
             atomic.require_own(args.output, '"task": ', '"moments": ', '"episodes": ')
+        require_episodes(args.data)
+        options.require_policy(args.policy)
+        from il_ros.policies.loading import load_driving  # imports torch
+
         policy = load_driving(args.policy, task=args.task)
         task = _task_of(args, policy)
         found = _suggestions(args, policy, task)
@@ -113,8 +118,6 @@ def _task_of(args: argparse.Namespace, policy: LoadedPolicy) -> str:
 def _suggestions(
     args: argparse.Namespace, policy: LoadedPolicy, task_name: str
 ) -> dict[str, Sequence[Suggestion]]:
-    from tqdm import tqdm
-
     from il_ros.envs.tasks import make_any_task
     from il_ros.episodes.arrays.dataset import DatasetError
     from il_ros.interactive.querying.suggest import Querying
@@ -125,16 +128,20 @@ def _suggestions(
     if args.candidates and task_name:
         task, _ = make_any_task(task_name, policy.contract)
         seeds = range(args.seed, args.seed + args.candidates)
-        bar = tqdm(seeds, desc="starts", leave=False, disable=None)
-        with closing(task), closing(bar):
-            found["starts"] = querying.suggested_starts(task, bar, args.count)
+        tried = with_progress(seeds, "trying", "start")
+        with closing(task), closing(tried):
+            found["starts"] = querying.suggested_starts(task, tried, args.count)
     try:
         driven = _read(args.data, policy, DRIVEN)
     except DatasetError:  # nothing drove: demonstrations without actions
         driven = ()
     new = [each for each in driven if POLICY in each.authority]
-    found["moments"] = querying.suggested_moments(new, args.count)
-    found["episodes"] = querying.suggested_episodes(new, args.count)
+    found["moments"] = querying.suggested_moments(
+        new, args.count, lambda episodes: with_progress(episodes, "looking for moments", "episode")
+    )
+    found["episodes"] = querying.suggested_episodes(
+        new, args.count, lambda episodes: with_progress(episodes, "looking at starts", "episode")
+    )
     return found
 
 
@@ -148,6 +155,7 @@ def _read(root: Path, policy: LoadedPolicy, rule: Rule) -> tuple[EpisodeArrays, 
         rule=rule,
         history=policy.history,
         optional=policy.may_lack,
+        progress=lambda entries: with_progress(entries, "reading", "episode"),
     )
     return dataset.train
 

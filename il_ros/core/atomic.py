@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,10 +63,35 @@ def _require_place(path: Path) -> None:
         there = path.parent.exists()
         why = f"{path.parent} is not a folder" if there else f"there is no folder {path.parent}"
         raise OSError(errno.ENOTDIR if there else errno.ENOENT, why, os.fspath(path))
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        read_only = os.statvfs(path.parent).f_flag & os.ST_RDONLY
-        what = errno.EROFS if read_only else errno.EACCES
-        raise OSError(what, os.strerror(what), os.fspath(path))
+    _write_into(path.parent, path)
+
+
+def require_folder(path: Path) -> None:
+    """Raise OSError, which names `path`, unless it is a folder that can be written to, or one that can be made.
+
+    Makes nothing that stays: asked before long work, or before nodes start.
+    """
+    there = next(each for each in (path, *path.absolute().parents) if os.path.lexists(each))
+    if not there.is_dir():
+        why = "is not a folder" if there == path else f"{there} is not a folder"
+        raise OSError(errno.ENOTDIR, why, os.fspath(path))
+    _write_into(there, path)
+
+
+def _write_into(there: Path, path: Path) -> None:
+    """Raise OSError, which names `path`, unless the folder `there` takes a new entry.
+
+    A folder is made and removed: permissions do not tell it of /proc, of a network drive, or to the superuser.
+    """
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".il_ros_", dir=there))
+    except OSError as error:
+        # /proc says that there is no such file
+        what = errno.EROFS if error.errno == errno.ENOENT else error.errno or errno.EIO
+        why = os.strerror(what)
+        if there not in (path, path.parent):
+            why = f"{there} cannot be written to: {why[:1].lower()}{why[1:]}"
+        raise OSError(what, why, os.fspath(path)) from error
 
 
 @contextmanager

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from il_ros.core import share
 from il_ros.core.processes.group import ProcessGroup
+from il_ros.core.progress import progress
 from il_ros.records import trials
 from il_ros.records.trials import Trials
 from il_ros.scenarios import SCENARIOS, domain
@@ -103,7 +102,7 @@ class _TrainBar:
     """A progress bar of epochs, fed by the lines of training."""
 
     def __init__(self) -> None:
-        self._bar = tqdm(desc="train ", unit="epoch", file=sys.stdout)
+        self._bar = progress("train ", "epoch", file=sys.stdout)
 
     def __call__(self, _name: str, line: str) -> None:
         if not line.startswith("{"):
@@ -123,16 +122,16 @@ class _TrainBar:
 
 
 class _TrialBar:
-    """A progress bar of episodes, fed by the conductor's lines."""
+    """A progress bar of episodes: with each line of the conductor, what its result file holds."""
 
-    def __init__(self, title: str, count: int) -> None:
-        self._bar = tqdm(total=count, desc=f"{title:6}", unit="episode", file=sys.stdout)
+    def __init__(self, title: str, count: int, result: Path) -> None:
+        self._result = result
+        self._bar = progress(f"{title:6}", "episode", count, file=sys.stdout)
 
-    def __call__(self, name: str, line: str) -> None:
-        if name == "conductor" and line.startswith("progress "):
-            event = json.loads(line.removeprefix("progress "))
-            self._bar.set_postfix_str(f"{event['successes']} succeeded", refresh=False)
-            self._bar.update(event["done"] - self._bar.n)
+    def __call__(self, name: str, _line: str) -> None:
+        if name == "conductor" and (done := trials.so_far(self._result)) is not None:
+            self._bar.set_postfix_str(f"{done.successes} succeeded", refresh=False)
+            self._bar.update(len(done.done) - self._bar.n)
 
     def close(self) -> None:
         """Leave the bar as it is."""
@@ -155,7 +154,7 @@ def _conduct(
             "params_file": str(share.path("config", "demo.yaml")),
         }
     )
-    _wait(plan, title, {spec.name: command(spec) for spec in specs}, _TrialBar(title, episodes))
+    _wait(plan, title, {spec.name: command(spec) for spec in specs}, _TrialBar(title, episodes, result))
     return trials.from_json(result.read_text())
 
 

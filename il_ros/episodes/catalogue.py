@@ -170,17 +170,15 @@ def scan(root: Path) -> Catalogue:
     A link to another episode under `root` is broken: otherwise the episode would count twice.
     Raises FileNotFoundError when `root` does not exist, NotADirectoryError when it is a file or one episode.
     """
-    if not root.exists():
-        raise FileNotFoundError(f"{root}: there is no such folder of episodes")
-    if not root.is_dir():
-        raise NotADirectoryError(f"{root}: is a file; give the folder that holds the episodes")
-    if any((root / name).is_file() for name in (INFO_FILE, METADATA_FILE)):
-        folder = root.resolve().parent
-        raise NotADirectoryError(f"{root}: is one episode; give the folder that holds it: {folder}")
-    paths = sorted(path for path in root.iterdir() if not path.name.startswith("."))
-    paths = [path for path in paths if path.is_dir() or bag_files(path)]
+    paths = _paths(root)
     twice = _linked_twice(paths)
     return Catalogue(root, tuple(twice.get(path) or look(path) for path in paths))
+
+
+def require_episodes(root: Path) -> None:
+    """Raise as `usable_in` if `root` cannot hold episodes; looks at names only, before anything slow is imported."""
+    if not _paths(root):
+        raise _none_in(root)
 
 
 def usable_in(data: Path) -> tuple[Entry, ...]:
@@ -189,8 +187,25 @@ def usable_in(data: Path) -> tuple[Entry, ...]:
     if found.usable:
         return found.usable
     if not found.entries:
-        raise ValueError(f"{data}: no episodes; `il-ros record --root {shlex.quote(str(data))}` records some")
+        raise _none_in(data)
     raise ValueError(f"{data}: no usable episode; `il-ros episodes list {shlex.quote(str(data))}` says why")
+
+
+def _none_in(root: Path) -> ValueError:
+    return ValueError(f"{root}: no episodes; `il-ros record --root {shlex.quote(str(root))}` records some")
+
+
+def _paths(root: Path) -> list[Path]:
+    """Return the folders and bags under `root`, in order; raises as `scan`."""
+    if not root.exists():
+        raise FileNotFoundError(f"{root}: there is no such folder of episodes")
+    if not root.is_dir():
+        raise NotADirectoryError(f"{root}: is a file; give the folder that holds the episodes")
+    if any((root / name).is_file() for name in (INFO_FILE, METADATA_FILE)):
+        folder = root.resolve().parent
+        raise NotADirectoryError(f"{root}: is one episode; give the folder that holds it: {folder}")
+    paths = sorted(path for path in root.iterdir() if not path.name.startswith("."))
+    return [path for path in paths if path.is_dir() or bag_files(path)]
 
 
 def _linked_twice(paths: Sequence[Path]) -> dict[Path, Entry]:

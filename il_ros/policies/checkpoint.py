@@ -38,15 +38,19 @@ from il_ros.policies.features import Inputs
 from il_ros.policies.joint.contracts import JoinedContract
 from il_ros.policies.joint.contracts import read as read_joined
 from il_ros.policies.joint.part import PartNetwork, part_policy
+from il_ros.policies.lineage import CheckpointError as CheckpointError
+from il_ros.policies.lineage import NotHereError as NotHereError
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import DISTANCE, RAW, ChunkUse, UncertaintyModel, UncertaintyScale
-from il_ros.policies.versions import CHECKPOINT, fault_of, versions
+from il_ros.policies.versions import CONFIG as CONFIG
+from il_ros.policies.versions import CONTRACT as CONTRACT
+from il_ros.policies.versions import MODEL as MODEL
+from il_ros.policies.versions import fault_of
 from il_ros.records import strict_json as check
 from il_ros.records.strict_json import JsonError
 
 FORMAT = 1
-MODEL, CONFIG, CONTRACT = "model.safetensors", "config.json", "contract.yaml"
 UNCERTAINTY = "uncertainty.safetensors"
 FORMER_UNCERTAINTY = "doubt.safetensors"
 """The file name in checkpoints from before 2026-11-29; its key in config.json was "doubt"."""
@@ -60,14 +64,6 @@ _MOST_STATES = 64 << 20
 _MOST_ASSETS = 64 << 20
 DESCRIBES = (SettingsError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError)
 """What values of config.json can raise; torch raises RuntimeError for a size beyond 64 bits."""
-
-
-class CheckpointError(ValueError):
-    """An unusable checkpoint; the message names the file, the field and the fault."""
-
-
-class NotHereError(CheckpointError):
-    """The checkpoint is not at fault: another contract is required, its files cannot be read, a plug-in is missing."""
 
 
 def save(folder: Path, policy: LoadedPolicy) -> None:
@@ -152,7 +148,7 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
     policy, its part for this contract is returned.
     Raises CheckpointError naming the file and the fault.
     """
-    folder = find(Path(path))
+    folder = lineage.find_checkpoint(Path(path))
     config = read_config(folder / CONFIG)
     own = read_contract(folder / CONTRACT, config)
     part = None if contract is None else required(folder, own, contract)
@@ -179,30 +175,6 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
     named = (config["version"], config["metrics"], device, uncertainty_model)
     policy = LoadedPolicy(own, config["family"], chosen, network, normaliser, *named)
     return policy if part is None or part is own else part_policy(policy, part)
-
-
-def find(path: Path) -> Path:
-    """Return the checkpoint folder at or below `path`; raises CheckpointError if there is none.
-
-    In a folder of versions it is that of the newest good one, never a checkpoint that lies beside the versions.
-    """
-    loose = next((folder for folder in (path, path / CHECKPOINT) if _holds_checkpoint(folder)), None)
-    if versions(path):
-        good = lineage.newest_good(path)
-        if good is not None:
-            return good / CHECKPOINT
-        beside = f"; to use the checkpoint beside them, move it out of here: {loose}" if loose else ""
-        raise CheckpointError(
-            f"{path}: all its versions are refused, rolled back or damaged (`il-ros policy versions`){beside}"
-        )
-    if loose is not None:
-        return loose
-    what = "holds no checkpoint" if path.is_dir() else "no such folder"
-    raise CheckpointError(f"{path}: {what}; a checkpoint has {MODEL}, {CONFIG} and {CONTRACT}")
-
-
-def _holds_checkpoint(folder: Path) -> bool:
-    return (folder / CONFIG).exists() or (folder / MODEL).exists()
 
 
 def required(folder: Path, own: Contract, wanted: Contract) -> Contract:

@@ -18,7 +18,7 @@ from typing import Any
 
 from il_ros.core import atomic, files
 from il_ros.core.strict_yaml import brief
-from il_ros.policies.versions import CHECKPOINT, number_of, versions
+from il_ros.policies.versions import CHECKPOINT, CONFIG, CONTRACT, MODEL, number_of, versions
 
 FILE = "version.json"
 TRAINED, ACTIVE, REPLACED, REFUSED, ROLLED_BACK = "trained", "active", "replaced", "refused", "rolled back"
@@ -37,6 +37,14 @@ _MOST = 1 << 53
 
 class LineageError(ValueError):
     """An unusable version.json; the message names the file and the fault."""
+
+
+class CheckpointError(ValueError):
+    """An unusable checkpoint; the message names the file, the field and the fault."""
+
+
+class NotHereError(CheckpointError):
+    """The checkpoint is not at fault: another contract is required, its files cannot be read, a plug-in is missing."""
 
 
 @dataclass(frozen=True)
@@ -254,6 +262,30 @@ def newest_good(folder: Path, without: Collection[str] = ()) -> Path | None:
         if is_good(run) and not read(run).episodes & set(without):
             return run
     return None
+
+
+def find_checkpoint(path: Path) -> Path:
+    """Return the checkpoint folder at or below `path`; raises CheckpointError if there is none.
+
+    In a folder of versions it is that of the newest good one, never a checkpoint that lies beside the versions.
+    """
+    loose = next((folder for folder in (path, path / CHECKPOINT) if _holds_checkpoint(folder)), None)
+    if versions(path):
+        good = newest_good(path)
+        if good is not None:
+            return good / CHECKPOINT
+        beside = f"; to use the checkpoint beside them, move it out of here: {loose}" if loose else ""
+        raise CheckpointError(
+            f"{path}: all its versions are refused, rolled back or damaged (`il-ros policy versions`){beside}"
+        )
+    if loose is not None:
+        return loose
+    what = "holds no checkpoint" if path.is_dir() else "no such folder"
+    raise CheckpointError(f"{path}: {what}; a checkpoint has {MODEL}, {CONFIG} and {CONTRACT}")
+
+
+def _holds_checkpoint(folder: Path) -> bool:
+    return (folder / CONFIG).exists() or (folder / MODEL).exists()
 
 
 def _is_data(data: Any) -> bool:

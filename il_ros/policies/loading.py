@@ -7,12 +7,12 @@ from typing import TypeAlias
 
 from il_ros.core.contract import Contract, differences
 from il_ros.policies import checkpoint
-from il_ros.policies.checkpoint import CheckpointError, NotHereError
 from il_ros.policies.joint.contracts import JoinedContract
 from il_ros.policies.joint.part import TASKS, part_policy
+from il_ros.policies.lineage import CheckpointError, NotHereError, find_checkpoint
 from il_ros.policies.remote import policy as remote
 from il_ros.policies.remote.extra import MissingError
-from il_ros.policies.remote.mapping import FILE, MappingError
+from il_ros.policies.remote.mapping import FILE, MappingError, holds_remote
 from il_ros.policies.remote.policy import RemotePolicy
 from il_ros.policies.runner import LoadedPolicy
 
@@ -20,8 +20,8 @@ AnyPolicy: TypeAlias = LoadedPolicy | RemotePolicy
 
 
 def find_policy(path: Path) -> Path:
-    """Return the folder of a remote policy, or of the checkpoint at or below `path`; raises as `checkpoint.find`."""
-    return path if remote.holds_remote(path) else checkpoint.find(path)
+    """Return the folder of a remote policy, or of the checkpoint at or below `path`; raises as `find_checkpoint`."""
+    return path if holds_remote(path) else find_checkpoint(path)
 
 
 def load_driving(
@@ -63,7 +63,7 @@ def load_policy(
     a remote policy has another contract.
     """
     folder = Path(path)
-    if not remote.holds_remote(folder):
+    if not holds_remote(folder):
         return load_driving(folder, contract, device, task)
     try:
         found = remote.load(folder)

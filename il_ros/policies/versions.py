@@ -15,6 +15,8 @@ from il_ros.core.strict_yaml import brief
 
 CHECKPOINT = "checkpoint"
 """The checkpoint folder inside a training run's folder."""
+MODEL, CONFIG, CONTRACT = "model.safetensors", "config.json", "contract.yaml"
+"""The files that every checkpoint has; `il_ros.policies.checkpoint` has the others."""
 RUNNING = ".running"
 """Suffix of a version's folder while it is being trained."""
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
+from il_ros.core import files
 from il_ros.core.tables import counted
 from il_ros.records import strict_json as check
 from il_ros.records.outcomes import FAILURE, SUCCESS
 
 OUTCOMES = (SUCCESS, FAILURE)
 """A trial always ends with one of these outcomes."""
+SIGNS = ('"planned": ', '"first_seed": ')
+"""What a result file holds: only such a file is replaced."""
 
 
 class TrialsError(ValueError):
@@ -111,6 +115,15 @@ def from_json(text: str) -> Trials:
     return made
 
 
+def so_far(file: Path) -> Trials | None:
+    """Return the trials that a running conductor has written to its result file, None before the first one.
+
+    It writes the file before it prints the trial, so each line that it prints is a time to look. Raises TrialsError.
+    """
+    return from_json(files.read_text(file, _MOST)) if file.exists() else None
+
+
+_MOST = 256 << 20
 _SEED = check.whole(-check.MOST_NS - 1)
 _CHECK = check.record(
     "the file",

@@ -21,12 +21,11 @@ from il_ros.policies.checkpoint import CONFIG, CONTRACT, FORMAT, MODEL, REWARD, 
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import RewardModel
-from il_ros.policies.versions import fault_of, taken
+from il_ros.policies.versions import fault_of
+from il_ros.rewards.folders import FILES as FILES
+from il_ros.rewards.folders import FOLDER as FOLDER
+from il_ros.rewards.folders import find_reward
 from il_ros.rewards.registry import RewardSettings, inputs_of, make_reward, reward_family
-
-FILES = (MODEL, CONFIG, CONTRACT)
-FOLDER = "reward"
-"""The folder of the reward in that of a training that learnt it beside a policy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +85,7 @@ def load(path: str | Path, contract: Contract | None = None) -> LoadedReward:
     `contract`: the required contract; a different one raises NotHereError with one line per difference.
     Raises CheckpointError naming the file and the fault.
     """
-    folder = find(Path(path))
+    folder = find_reward(Path(path))
     config = checkpoint.read_config(folder / CONFIG)
     if config.get("kind") != REWARD:
         raise CheckpointError(f"{folder}: is a policy, not a reward model")
@@ -113,13 +112,3 @@ def load(path: str | Path, contract: Contract | None = None) -> LoadedReward:
     return LoadedReward(
         own, config["family"], chosen, network, normaliser, config["version"], config["metrics"]
     )
-
-
-def find(path: Path) -> Path:
-    """Return the folder of the reward model at or below `path`, of versions the newest; raises CheckpointError."""
-    runs = [path / name for name in reversed(taken(path))] if path.is_dir() else []
-    for folder in (path, path / FOLDER, *(run / FOLDER for run in runs)):
-        if (folder / CONFIG).exists():
-            return folder
-    what = "holds no reward model" if path.is_dir() else "no such folder"
-    raise CheckpointError(f"{path}: {what}; one has {', '.join(FILES)}")

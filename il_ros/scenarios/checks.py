@@ -1,4 +1,4 @@
-"""What is wrong with a scenario's files, found before any node starts: contracts, recipes and checkpoints."""
+"""What is wrong with a scenario's files and folders, found before any node starts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from il_ros.core import contract
+from il_ros.core import atomic, contract
 from il_ros.core.contract import ContractError
+from il_ros.core.tables import worded
+from il_ros.policies.lineage import find_checkpoint
+from il_ros.policies.remote.mapping import holds_remote
+from il_ros.records import trials
 from il_ros.scenarios.graph import NodeSpec, Spec
 
 _MOST_S = 120.0
 """Time for the check of a checkpoint, which imports torch."""
+_WRITTEN = {
+    "recorder": {"root": "the episodes"},
+    "trainer": {"checkpoint": "the policies"},
+}
+"""Parameters that name a folder to write into, by executable, and what is written."""
 
 
 class CheckError(ValueError):
@@ -20,7 +29,10 @@ class CheckError(ValueError):
 
 
 def check_files(specs: Sequence[Spec]) -> None:
-    """Raise CheckError if a contract, a recipe, a checkpoint or a reward model of the nodes cannot be used."""
+    """Raise CheckError if a contract, a recipe, a checkpoint or a reward model of the nodes cannot be used.
+
+    So does a folder, or a result file, that a node could not write.
+    """
     own = [spec for spec in specs if isinstance(spec, NodeSpec) and spec.package == "il_ros"]
     problems = dict.fromkeys(_files(own))
     if not problems:  # a policy is compared with the contract
@@ -45,16 +57,38 @@ def _files(specs: Sequence[NodeSpec]) -> Iterator[str]:
         except ContractError as error:
             yield str(error)
     for spec in specs:
+        yield from _outputs(spec)
+    for spec in specs:
         if spec.executable == "trainer" and spec.parameters.get("recipe"):
-            from il_ros.rl import recipe as own_steps  # imports torch
-            from il_ros.training import recipe
-            from il_ros.training.trainer.recipe_file import has_own_steps
+            yield from _recipe(str(spec.parameters["recipe"]))
 
-            name = str(spec.parameters["recipe"])
+
+def _outputs(spec: NodeSpec) -> Iterator[str]:
+    """Yield why a node cannot write where its parameters say; "" is the node's own default."""
+    for name, what in _WRITTEN.get(spec.executable, {}).items():
+        if folder := str(spec.parameters.get(name, "")):
             try:
-                (own_steps if has_own_steps(name) else recipe).load(name)
-            except ValueError as error:
-                yield str(error)
+                atomic.require_folder(Path(folder).expanduser())
+            except OSError as error:
+                yield f"{worded(error)}; choose another folder for {what}"
+    if spec.executable == "conductor" and (file := str(spec.parameters.get("result", ""))):
+        try:
+            atomic.require_own(Path(file), *trials.SIGNS)
+        except OSError as error:
+            yield f"result: {worded(error)}"
+
+
+def _recipe(name: str) -> Iterator[str]:
+    from il_ros.training.trainer.recipe_file import has_own_steps
+
+    try:
+        by_own_steps = has_own_steps(name)  # names a missing file before torch is imported
+        from il_ros.rl import recipe as own_steps
+        from il_ros.training import recipe
+
+        (own_steps if by_own_steps else recipe).load(name)
+    except ValueError as error:
+        yield str(error)
 
 
 def _policies(specs: Sequence[NodeSpec]) -> Iterator[str]:
@@ -64,6 +98,12 @@ def _policies(specs: Sequence[NodeSpec]) -> Iterator[str]:
         folder = str(spec.parameters.get("checkpoint", ""))
         if spec.parameters.get("candidates") and not Path(folder).exists():
             continue  # the trainer makes the first one
+        try:
+            if not holds_remote(Path(folder)):
+                find_checkpoint(Path(folder))
+        except ValueError as error:  # found without torch
+            yield str(error)
+            continue
         wanted = str(spec.parameters.get("contract", ""))
         yield from _loaded(folder, wanted)
 

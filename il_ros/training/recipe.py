@@ -19,11 +19,10 @@ from il_ros.policies.families.registry import family
 from il_ros.policies.uncertainty import KINDS
 from il_ros.training import device
 from il_ros.training.device import FLOAT32, PRECISIONS
+from il_ros.training.trainer.recipe_file import AUTO as AUTO
 from il_ros.training.trainer.recipe_file import OWN_STEPS, read
 from il_ros.training.weighting import Weighting
 
-AUTO = "auto"
-"""Names no file, but the recipe that `il_ros.training.auto.rules` chooses by the episodes."""
 SCHEDULES = ("cosine", "constant")
 LAST, BEST, SUCCESS = KEEPS = ("last", "best", "success")
 """'last' is the default: validation loss is a poor predictor of success (Mandlekar et al., "What Matters in

@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -121,7 +122,23 @@ def test_a_place_where_no_file_can_be_written_is_named_before_the_work(tmp_path,
         with pytest.raises(OSError, match=words) as caught:
             atomic.require_own(path)
         assert (caught.value.errno, caught.value.filename) == (number, str(path))
-    # root may write everywhere but on read-only mounts
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(PermissionError):
-        atomic.require_own(tmp_path / "new.json")
+    with pytest.raises(OSError, match="file system"):  # also for root, whom permissions do not stop
+        atomic.require_own(Path("/proc/new.json"))
+
+
+def test_a_folder_that_cannot_be_made_is_named_before_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "lost").symlink_to(tmp_path / "nowhere")
+    for path in (tmp_path, tmp_path / "new", tmp_path / "new" / "below"):
+        atomic.require_folder(path)
+    for path, words in [
+        (tmp_path / "file", "is not a folder"),
+        (tmp_path / "lost", "is not a folder"),
+        (tmp_path / "file" / "new" / "below", f"{tmp_path / 'file'} is not a folder"),
+        (Path("/proc/new"), "Read-only file system"),
+        (Path("/proc/new/below"), "/proc cannot be written to: read-only file system"),
+    ]:
+        with pytest.raises(OSError, match=words) as caught:
+            atomic.require_folder(path)
+        assert caught.value.filename == str(path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "lost"]  # nothing was made

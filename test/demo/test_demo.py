@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 from il_ros.cli import main
+from il_ros.core import progress
+from il_ros.demo import phases
 from il_ros.demo.phases import DemoPlan
 from il_ros.demo.summary import DemoSummary, Score
 from il_ros.records.trials import Trial, Trials
@@ -48,6 +50,22 @@ def test_the_table_and_the_file_have_the_same_results(tmp_path):
     assert (written["policy"]["successes"], written["total_s"]) == (1, 7.0)
     policy = next(line for line in summary.text().splitlines() if line.startswith("policy"))
     assert policy.split()[3:6] == ["2", "1", "50"]
+
+
+def test_the_bar_shows_what_the_result_file_holds_whatever_the_conductor_says(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "FIRST_S", 0.0)
+    monkeypatch.setattr(progress, "SHARE", 0.0)
+    result = tmp_path / "show.json"
+    bar = phases._TrialBar("show", 4, result)
+    bar("conductor", "starting")  # there is no file yet
+    assert capsys.readouterr().out == ""
+    result.write_text(trials("sf").to_json())
+    bar("sim", "reset")
+    assert capsys.readouterr().out == ""
+    bar("conductor", "any words")
+    said = capsys.readouterr().out
+    assert said.startswith("show: 2 of 4 episodes")
+    assert said.endswith("1 succeeded\n")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from il_ros.cli import next_steps
 from il_ros.cli.environment.options import add_rounds, add_world
 from il_ros.cli.suggest import starts_of
+from il_ros.core import atomic
 from il_ros.core.tables import counted, percent, say, worded
+from il_ros.policies.lineage import find_checkpoint
 from il_ros.sim import HELD_OUT_SEED
 
 if TYPE_CHECKING:
@@ -74,6 +76,12 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the verb; return 0, 1 when nothing was recorded, or 2 with the reason on stderr."""
     os.environ.setdefault("MUJOCO_GL", "egl")
+    try:
+        _require_possible(args)
+    except (ValueError, OSError) as error:
+        say(f"il-ros env {args.verb}: {worded(error)}", file=sys.stderr)
+        return 2
+    # what follows imports torch
     from il_ros.core import contract as contracts
     from il_ros.envs.tasks import make_any_task
     from il_ros.episodes.recording.record import RecordError
@@ -90,14 +98,26 @@ def run(args: argparse.Namespace) -> int:
         return 2
 
 
+def _require_possible(args: argparse.Namespace) -> None:
+    """Raise ValueError or OSError, naming option and value, before anything slow is imported or begins."""
+    for names, least in ((("episodes", "rounds", "per_round", "steps"), 1), (("hold", "seed", "tests"), 0)):
+        for name in names:
+            value = getattr(args, name, least)
+            if not value >= least:
+                raise ValueError(f"--{name.replace('_', '-')} is {value:g}; it must be {least} or more")
+    atomic.require_folder(args.root)
+    if args.verb == "dagger":
+        atomic.require_folder(args.out)
+        if args.start is not None:
+            find_checkpoint(args.start)
+    elif args.starts is not None:
+        starts_of(args.starts, args.task)
+
+
 def _prepared(args: argparse.Namespace, task: Task, contract: Contract) -> tuple[EnvExpert, TaskEpisodes]:
     from il_ros.envs.experts import expert_of
     from il_ros.interactive.dagger.in_process import TaskEpisodes
 
-    if not args.hold >= 0:
-        raise ValueError(f"--hold is {args.hold:g}; it must be 0 or more seconds")
-    if args.seed < 0:
-        raise ValueError(f"--seed is {args.seed}; it must be 0 or more")
     return expert_of(args.expert, task, contract), TaskEpisodes(
         task, contract, args.root, args.operator, args.hold
     )
@@ -106,8 +126,6 @@ def _prepared(args: argparse.Namespace, task: Task, contract: Contract) -> tuple
 def _record(args: argparse.Namespace, task: Task, contract: Contract) -> int:
     from il_ros.interactive.dagger.in_process import demonstrate
 
-    if args.episodes < 1:
-        raise ValueError(f"--episodes is {args.episodes}; it must be 1 or more")
     expert, run = _prepared(args, task, contract)
     seeds: Sequence[int] = range(args.seed, args.seed + args.episodes)
     if args.starts is not None:
@@ -129,11 +147,6 @@ def _correct(args: argparse.Namespace, task: Task, contract: Contract) -> int:
     from il_ros.interactive.modes.gate import GatedOptions
     from il_ros.interactive.modes.options import ModeOptions
 
-    for name in ("rounds", "per_round", "steps"):
-        if getattr(args, name) < 1:
-            raise ValueError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be 1 or more")
-    if args.tests < 0:
-        raise ValueError(f"--tests is {args.tests}; it must be 0 or more")
     expert, run = _prepared(args, task, contract)
     learner = _learner(args, contract)
     shown = _shown(args, contract, learner.recipe.policy)

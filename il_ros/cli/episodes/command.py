@@ -20,7 +20,7 @@ from il_ros.episodes.layout import LayoutError
 from il_ros.episodes.recording.record import RecordError
 from il_ros.episodes.retention import RetentionError
 from il_ros.episodes.video import VideoError
-from il_ros.policies.checkpoint import CheckpointError
+from il_ros.policies.lineage import CheckpointError
 from il_ros.session.relabelling.moments import RelabelError
 
 _EXPECTED = (

@@ -10,6 +10,7 @@ from typing import Any
 
 from il_ros.cli.episodes.choice import add_contract
 from il_ros.core import contract as contracts
+from il_ros.core.progress import with_progress
 from il_ros.core.tables import counted, say
 from il_ros.episodes.bag.opened import BagMessage
 from il_ros.episodes.bag.reader import open_bag, require_whole
@@ -77,9 +78,7 @@ def _cut(args: argparse.Namespace) -> int:
 
 
 def _shown(items: Iterable[BagMessage], total: int) -> Iterable[BagMessage]:
-    from tqdm import tqdm
-
-    return tqdm(items, total=total, desc="cutting", unit="message", leave=False)
+    return with_progress(items, "cutting", "message", total)
 
 
 def _span(text: str) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.catalogue import Entry, look
 from il_ros.episodes.foreign_types import read_beside
 from il_ros.episodes.layout import INFO_FILE, LayoutError
+from il_ros.policies.lineage import find_checkpoint
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -83,16 +84,18 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _doctor(args: argparse.Namespace) -> int:
+    entries = some_entries_of(args.episodes, args.root)
+    if args.policy is not None:
+        find_checkpoint(args.policy)  # names a misspelt folder before torch is imported
     from il_ros.episodes.arrays import cache
     from il_ros.episodes.doctor import page
     from il_ros.episodes.doctor.examination import examined
     from il_ros.policies import checkpoint
 
-    entries = some_entries_of(args.episodes, args.root)
     policy = None
     contract = _contract(args, entries)
     if args.policy is not None:
-        policy = checkpoint.load(checkpoint.find(args.policy), contract)
+        policy = checkpoint.load(args.policy, contract)
     root = entries[0].folder.parent
     output = args.output or page.folder_for(root)
     atomic.require_page(output)

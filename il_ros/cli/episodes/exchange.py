@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from il_ros.cli import options
 from il_ros.cli.episodes.choice import add_contract, contract_for, entries_of
 from il_ros.core import contract as contracts
+from il_ros.core.progress import with_progress
 from il_ros.core.tables import counted, say
 from il_ros.episodes.catalogue import Selection
 from il_ros.episodes.exchange.errors import ExchangeError
@@ -311,15 +312,11 @@ def _imported(report: ImportReport, root: Path) -> int:
 
 
 def _steps(step: str, items: Sequence[object]) -> Iterable[object]:
-    from tqdm import tqdm
-
-    return tqdm(items, desc=step, unit="episode", leave=False)
+    return with_progress(items, step, "episode")
 
 
 def _importing(rows: Sequence[Item]) -> Iterable[Item]:
-    from tqdm import tqdm
-
-    return tqdm(rows, desc="importing", unit="episode", leave=False)
+    return with_progress(rows, "importing", "episode")
 
 
 def _pair(option: str, word: str) -> tuple[str, str]:

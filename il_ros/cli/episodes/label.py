@@ -14,6 +14,7 @@ from il_ros.episodes import inferred_labels
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.layout import LayoutError
+from il_ros.policies.lineage import find_checkpoint
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -49,11 +50,12 @@ def _label(args: argparse.Namespace) -> int:
                 inferred_labels.write(entry.folder, None)
                 say(f"{entry.name}: inferred labels removed")
         return 0
+    if not args.beyond >= 0:
+        raise LayoutError(f"--beyond is {args.beyond:g}; it must be 0 or more")
+    find_checkpoint(args.model)  # names a misspelt folder before torch is imported
     from il_ros.policies import checkpoint
     from il_ros.training.inverse.labels import HasActionsError, infer, require_inverse
 
-    if not args.beyond >= 0:
-        raise LayoutError(f"--beyond is {args.beyond:g}; it must be 0 or more")
     model = checkpoint.load(args.model)
     require_inverse(model)
     labelled, failed, roots = 0, 0, set()

@@ -6,15 +6,17 @@ import argparse
 import json
 import sys
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps, options
 from il_ros.cli.long_runs import lower_priority
 from il_ros.core import atomic
+from il_ros.core.progress import progress
 from il_ros.core.tables import percent, percent_range, say, say_json, table, worded
 from il_ros.envs.tasks import is_environment
+from il_ros.episodes.catalogue import require_episodes
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.training.trainer.plans import EvaluationPlan
 
@@ -89,6 +91,10 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate; return 0 when done, whatever the success rate, and 2 on an invalid request."""
     try:
         plans = [plan_of(args, checkpoint) for checkpoint in args.checkpoints]
+        for path in args.checkpoints:
+            options.require_policy(path)
+        if args.held_out is not None:
+            require_episodes(args.held_out)
         if len(plans) > 1 or args.held_out is not None:
             from il_ros.cli.evaluation import several
 
@@ -98,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
                 raise ValueError(
                     f"--{name.replace('_', '-')} is for several policies; name two checkpoints or more"
                 )
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         say(f"il-ros evaluate: {worded(error)}", file=sys.stderr)
         return 2
     return carry_out(plans[0], for_programs=args.progress == "json", file=args.json)
@@ -215,23 +221,22 @@ def make_task(
 
 
 def _evaluate(plan: EvaluationPlan, policy: AnyPolicy, task: Task, quiet: bool) -> Evaluation:
-    from tqdm import tqdm
-
     from il_ros.training.evaluate import Episode, evaluate
 
-    bar = tqdm(total=plan.episodes, desc="evaluating", unit="episode", disable=True if quiet else None)
+    bar = None if quiet else progress("evaluating", "episode", plan.episodes)
     successes = 0
 
     def on_episode(episode: Episode) -> None:
         nonlocal successes
         successes += episode.success
-        bar.set_postfix_str(f"{successes} succeeded", refresh=False)
-        bar.update()
-        if quiet:
+        if bar is None:
             say_json(event="episode", seed=episode.seed, ending=episode.ending)
+        else:
+            bar.set_postfix_str(f"{successes} succeeded", refresh=False)
+            bar.update()
 
     seeds = range(plan.seed, plan.seed + plan.episodes)
-    with bar:
+    with nullcontext() if bar is None else closing(bar):
         return evaluate(
             policy,
             policy.contract,

@@ -6,11 +6,12 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from il_ros.core.progress import progress
 from il_ros.core.tables import counted, percent, percent_range, say, say_json, table, worded
 from il_ros.envs.tasks import is_environment
 from il_ros.records.comparison import PairedComparison, corrected
@@ -233,25 +234,22 @@ def _evaluated(
     plan: EvaluationPlan, policies: Sequence[LoadedPolicy], task: Task, wanted: EvaluationOptions
 ) -> list[Evaluation]:
     """Run all policies from each start, start after start, so that the trials may be stopped between two starts."""
-    from tqdm import tqdm
-
     from il_ros.training.evaluate import Evaluation, evaluate
 
     episodes: list[list[Episode]] = [[] for _ in policies]
-    bar = tqdm(
-        total=plan.episodes, desc="evaluating", unit="start", disable=True if wanted.for_programs else None
-    )
-    with bar:
+    bar = None if wanted.for_programs else progress("evaluating", "start", plan.episodes)
+    with nullcontext() if bar is None else closing(bar):
         for seed in range(plan.seed, plan.seed + plan.episodes):
             for policy, own in zip(policies, episodes, strict=True):
                 done = evaluate(
                     policy, policy.contract, task, [seed], hold_s=plan.hold_s, execute=plan.execute
                 )
                 own += done.episodes
-            if wanted.for_programs:
+            if bar is None:
                 endings = [own[-1].ending for own in episodes]
                 say_json(event="start", seed=seed, endings=endings)
-            bar.update()
+            else:
+                bar.update()
             if wanted.until_sure:
                 first, second = ([episode.score for episode in own] for own in episodes)
                 if PairedComparison.of("", "", zip(first, second, strict=True)).decided_after() is not None:

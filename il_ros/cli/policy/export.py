@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.core.tables import say, worded
+from il_ros.policies.lineage import find_checkpoint
 
 
 def add_verb(verbs: Any) -> None:
@@ -38,14 +39,15 @@ def add_verb(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export; return 0, or 2 when the policy cannot be exported or the file not be written."""
-    from il_ros.policies import checkpoint
-    from il_ros.policies.export.onnx_graph import export
-
     try:
+        if args.out is not None and args.out.suffix != ".onnx":
+            raise ValueError(f"--out {args.out}: the name must end in .onnx")
+        find_checkpoint(args.checkpoint)
+        from il_ros.policies import checkpoint  # imports torch
+        from il_ros.policies.export.onnx_graph import export
+
         policy = checkpoint.load(args.checkpoint)
         file = args.out or Path(f"{policy.version}.onnx")
-        if file.suffix != ".onnx":
-            raise ValueError(f"--out {file}: the name must end in .onnx")
         for taken in (file, file.with_suffix(".md")):
             if taken.exists() and not args.overwrite:
                 raise ValueError(f"{taken} exists; choose another --out, or replace it with --overwrite")

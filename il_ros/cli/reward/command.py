@@ -13,7 +13,10 @@ from il_ros.cli import options
 from il_ros.cli.reward import train
 from il_ros.cli.reward.train import judged, judges, tell_left_out
 from il_ros.core import atomic
+from il_ros.core.progress import with_progress
 from il_ros.core.tables import counted, say, seconds, table, worded
+from il_ros.episodes.catalogue import require_episodes
+from il_ros.rewards.folders import find_reward
 
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import Dataset
@@ -94,13 +97,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the verb; return 0, 1 when a training failed, or 2 with the reason on stderr."""
     from il_ros.episodes.bag.reader import BagError
     from il_ros.episodes.bag.topics import MismatchError
-    from il_ros.training.loop import TrainingError
 
     try:
         return int(args.act(args))
-    except TrainingError as error:
-        say(f"il-ros reward {args.verb}: {worded(error)}", file=sys.stderr)
-        return 1
     except (ValueError, OSError, BagError, MismatchError) as error:
         say(f"il-ros reward {args.verb}: {worded(error)}", file=sys.stderr)
         return 2
@@ -116,15 +115,22 @@ def _add_reward(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _rated(args: argparse.Namespace, reward: LoadedReward) -> Iterator[Rated]:
-    from tqdm import tqdm
+def _loaded(reward: Path, data: Path) -> LoadedReward:
+    """Return the reward model; a misspelt folder, also of the episodes, is named before torch is imported."""
+    require_episodes(data)
+    find_reward(reward)
+    from il_ros.rewards import checkpoint
 
+    return checkpoint.load(reward)
+
+
+def _rated(args: argparse.Namespace, reward: LoadedReward) -> Iterator[Rated]:
     from il_ros.training.rewards.rating import rate
 
     dataset = _opened(args.data, reward)
     if not getattr(args, "folders", False):
         tell_left_out(dataset)
-    for episode in tqdm(dataset.train, "rating", unit="episode", leave=False, disable=None):
+    for episode in with_progress(dataset.train, "rating", "episode"):
         yield rate(reward, episode)
 
 
@@ -144,15 +150,14 @@ def _opened(root: Path, reward: LoadedReward, names: tuple[str, ...] = ()) -> Da
         validation=0.0,
         rule=rule,
         history=history,
+        progress=lambda entries: with_progress(entries, "reading", "episode"),
     )
 
 
 def _rank(args: argparse.Namespace) -> int:
-    from il_ros.rewards import checkpoint
-
-    reward = checkpoint.load(args.reward)
     if args.first is not None and args.first < 1:
         raise ValueError(f"--first is {args.first}; it must be 1 or more")
+    reward = _loaded(args.reward, args.data)
     found = sorted(_rated(args, reward), key=lambda rated: rated.total, reverse=not args.worst)[: args.first]
     if args.folders:
         for rated in found:
@@ -178,11 +183,13 @@ def _rank(args: argparse.Namespace) -> int:
 
 
 def _mark(args: argparse.Namespace) -> int:
+    if not 0.5 < args.sure < 1:
+        raise ValueError(f"--sure is {args.sure:g}; it must be above 0.5 and below 1")
+    reward = _loaded(args.reward, args.data)
     from il_ros.records.outcomes import UNMARKED
-    from il_ros.rewards import checkpoint
     from il_ros.training.rewards.marking import mark, verdict_of
 
-    reward, rows, kept = checkpoint.load(args.reward), [], 0
+    rows, kept = [], 0
     for rated in _rated(args, reward):
         verdict = verdict_of(reward, rated, args.sure)
         try:
@@ -206,16 +213,16 @@ def _plot(args: argparse.Namespace) -> int:
     from il_ros.episodes.bag.reader import open_bag
     from il_ros.episodes.catalogue import look
     from il_ros.episodes.video import VideoError, require_suffix, stills
-    from il_ros.rewards import checkpoint
-    from il_ros.training.rewards import plots
-    from il_ros.training.rewards.rating import rate
 
     os.environ.setdefault("MPLBACKEND", "agg")
     folder = folder_of(args.episode, args.root)
     output = args.output or Path(f"{folder.name}_reward.png")
     require_suffix(output, (".png",))
     atomic.require_own(output)
-    reward = checkpoint.load(args.reward)
+    reward = _loaded(args.reward, folder.parent)
+    from il_ros.training.rewards import plots
+    from il_ros.training.rewards.rating import rate
+
     (episode,) = _opened(folder.parent, reward, (folder.name,)).train
     rated = rate(reward, episode)
     try:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import options
-from il_ros.core.tables import counted, grouped, percent, say, table
+from il_ros.core import atomic
+from il_ros.core.progress import progress, with_progress
+from il_ros.core.tables import counted, grouped, percent, say, table, worded
+from il_ros.episodes.catalogue import require_episodes
+from il_ros.policies.versions import CONFIG
 
 if TYPE_CHECKING:
     from il_ros.core.contract import Contract
@@ -59,9 +65,6 @@ class _Learnt:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from il_ros.policies.checkpoint import CONFIG
-    from il_ros.training.trainer.opening import contract_of
-
     if args.family not in FAMILIES:
         raise ValueError(
             f"--family {args.family}: is not learnt from episodes alone; there is: {', '.join(FAMILIES)}. GAIL and "
@@ -71,8 +74,17 @@ def _train(args: argparse.Namespace) -> int:
         raise ValueError(
             f"{args.out} already holds a model: --overwrite replaces it, another --out keeps both"
         )
+    require_episodes(args.data)
+    atomic.require_folder(args.out)
+    from il_ros.training.loop import TrainingError  # imports torch
+    from il_ros.training.trainer.opening import contract_of
+
     learn = _by_verdicts if args.family in (SUCCESS, PROGRESS) else _by_irl
-    learnt = learn(args, contract_of(args.contract, args.data))
+    try:
+        learnt = learn(args, contract_of(args.contract, args.data))
+    except TrainingError as error:
+        say(f"il-ros reward train: {worded(error)}", file=sys.stderr)
+        return 1
     rows = [("reward", learnt.reward.version), *learnt.rows, ("folder", str(args.out))]
     say(table(("result", ""), rows))
     say(f"next: il-ros reward rank {args.data} --reward {args.out}")
@@ -80,8 +92,6 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _by_verdicts(args: argparse.Namespace, contract: Contract) -> _Learnt:
-    from tqdm import tqdm
-
     from il_ros.policies.versions import named_by
     from il_ros.records.labelling import SENT
     from il_ros.rewards.success import SuccessSettings
@@ -100,7 +110,7 @@ def _by_verdicts(args: argparse.Namespace, contract: Contract) -> _Learnt:
         history=settings.history(contract),
     )
     epochs = settings.members * training.epochs
-    with tqdm(total=epochs, desc="training", unit="epoch", disable=None) as bar:
+    with closing(progress("training", "epoch", epochs)) as bar:
 
         def on_epoch(metrics: EpochMetrics) -> None:
             bar.set_postfix_str(f"loss {metrics.train_loss:.4f}", refresh=False)
@@ -117,9 +127,6 @@ def _by_verdicts(args: argparse.Namespace, contract: Contract) -> _Learnt:
 
 
 def _by_irl(args: argparse.Namespace, contract: Contract) -> _Learnt:
-    from tqdm import tqdm
-
-    from il_ros.core import atomic
     from il_ros.episodes.layout import load_info
     from il_ros.irl.from_episodes import TabularTraining, learn_cells, learn_clearance
     from il_ros.policies.versions import named_by
@@ -133,13 +140,13 @@ def _by_irl(args: argparse.Namespace, contract: Contract) -> _Learnt:
     if args.out.exists():
         atomic.require_only(args.out, checkpoint.FILES)
     dataset = _opened(args, contract, validation=0.0, rule=BY_MODE)
-    with tqdm(total=training.iterations, desc="iterations", unit="iteration", disable=None) as bar:
+    with closing(progress("iterations", "iteration", training.iterations)) as bar:
 
-        def progress(iteration: int, objective: float) -> None:
+        def on_iteration(iteration: int, objective: float) -> None:
             bar.set_postfix_str(f"objective {objective:.4f}", refresh=False)
             bar.update(iteration - bar.n)
 
-        words: dict[str, Any] = {"version": named_by(args.out), "progress": progress}
+        words: dict[str, Any] = {"version": named_by(args.out), "progress": on_iteration}
         if args.family == CELLS:
             done = learn_cells(dataset.train, contract, settings, training, **words)
         else:
@@ -172,8 +179,6 @@ def _by_irl(args: argparse.Namespace, contract: Contract) -> _Learnt:
 def _opened(
     args: argparse.Namespace, contract: Contract, *, by_model: bool = True, **options: Any
 ) -> Dataset:
-    from tqdm import tqdm
-
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Selection
 
@@ -181,7 +186,7 @@ def _opened(
         args.data,
         contract,
         Selection(tasks=tuple(args.task), by_model=by_model),
-        progress=lambda entries: tqdm(entries, "reading", unit="episode", leave=False, disable=None),
+        progress=lambda entries: with_progress(entries, "reading", "episode"),
         **options,
     )
     say(dataset.summary.lines()[0])

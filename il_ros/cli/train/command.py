@@ -11,7 +11,10 @@ from il_ros.cli import options
 from il_ros.cli.long_runs import lower_priority
 from il_ros.cli.train import racing, several_seeds
 from il_ros.cli.train.report import BarReporter, JsonReporter, Reporter
+from il_ros.core import atomic
 from il_ros.core.tables import say, worded
+from il_ros.episodes.catalogue import require_episodes
+from il_ros.policies.lineage import find_checkpoint
 from il_ros.records.outcomes import OUTCOMES
 from il_ros.training.metrics.writers import PROGRAMS, require_installed
 from il_ros.training.trainer.plans import TrainingPlan
@@ -147,13 +150,15 @@ def run(args: argparse.Namespace) -> int:
     """Train; return 0 when done, 130 when stopped, 1 when training failed, 2 on an invalid request."""
     try:
         require_installed(args.log)
+        # what can be found without torch is found at once
+        for folder in args.data:
+            require_episodes(folder)
+        if args.start is not None:  # a trainer goes on without it; a person mistyped it
+            find_checkpoint(args.start)
         plan = plan_of(args)
+        atomic.require_folder(plan.out)
         has_own_steps = _has_own_steps(args)
         several_seeds.require_possible(args, own_steps=has_own_steps)
-        if plan.start is not None:  # a trainer goes on without it; a person mistyped it
-            from il_ros.policies import checkpoint
-
-            checkpoint.find(plan.start)
     except (ValueError, OSError) as error:
         say(f"il-ros train: {worded(error)}", file=sys.stderr)
         return 2
@@ -217,8 +222,7 @@ def plan_of(args: argparse.Namespace) -> TrainingPlan:
 
 def _has_own_steps(args: argparse.Namespace) -> bool:
     """Return whether the recipe trains with own steps; raises ValueError on options that do not fit it."""
-    from il_ros.training.recipe import AUTO
-    from il_ros.training.trainer.recipe_file import has_own_steps
+    from il_ros.training.trainer.recipe_file import AUTO, has_own_steps
 
     own_steps = args.recipe not in ("", AUTO) and has_own_steps(args.recipe)
     if own_steps and args.joint:
@@ -257,13 +261,14 @@ def _is_joint(args: argparse.Namespace) -> bool:
 def _default_out(resume: bool, overwrite: bool) -> Path:
     """Return the next version's folder, or with --resume the newest interrupted one; raises ValueError."""
     from il_ros.policies.versions import next_version
-    from il_ros.training import outputs
 
     folder = Path(VERSIONS)
     if overwrite:
         raise ValueError(f"--overwrite needs --out: the folder whose policy is replaced, such as {folder}/v1")
     if not resume:
         return folder / next_version(folder)
+    from il_ros.training import outputs  # imports torch
+
     run = outputs.newest_saved(folder)
     if run is None:
         raise ValueError(f"{folder} holds no training to resume; give its folder with --out")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from il_ros.cli import next_steps
 from il_ros.cli.train.report import reading_bar
+from il_ros.core.progress import progress
 from il_ros.core.tables import counted, percent, say, say_json, table
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.training.metrics.seeds import interval
@@ -34,7 +35,7 @@ class OwnStepsReporter(Protocol):
     def warning(self, sentence: str) -> None:
         """Print a warning."""
 
-    def step(self, progress: Progress) -> None:
+    def step(self, reached: Progress) -> None:
         """Show a step, which all seeds have done."""
 
     def scores(self, scores: Sequence[SeedScore]) -> None:
@@ -59,20 +60,18 @@ class _People:
         return reading_bar(entries)
 
     def start(self, dataset: Dataset, recipe: ImitationRecipe, environment: str) -> None:
-        from tqdm import tqdm
-
         say("\n".join(dataset.summary.lines()))
         seeds = counted(recipe.imitation.seeds, "seed")
         say(f"{recipe.family} in {environment}: {seeds}, {recipe.imitation.steps} own steps each")
-        self._bar = tqdm(total=recipe.imitation.steps, desc="own steps", unit="step", disable=None)
+        self._bar = progress("own steps", "step", recipe.imitation.steps)
         self._warning = self._warned = ""
 
     def warning(self, sentence: str) -> None:
         say(f"  warning: {sentence}")
 
-    def step(self, progress: Progress) -> None:
-        self._bar.update(progress.step - self._bar.n)
-        self._warning = progress.warning
+    def step(self, reached: Progress) -> None:
+        self._bar.update(reached.step - self._bar.n)
+        self._warning = reached.warning
 
     def scores(self, scores: Sequence[SeedScore]) -> None:
         judged = scores[0].success is not None
@@ -126,8 +125,8 @@ class _Programs:
     def warning(self, sentence: str) -> None:
         say_json(event="fitted", warnings=[sentence])
 
-    def step(self, progress: Progress) -> None:
-        self._warning = progress.warning
+    def step(self, reached: Progress) -> None:
+        self._warning = reached.warning
 
     def scores(self, scores: Sequence[SeedScore]) -> None:
         for score in scores:

@@ -33,9 +33,9 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 def require_possible(args: argparse.Namespace) -> None:
     """Raise ValueError where another option says which recipe is used."""
-    from il_ros.training import recipe as recipes
+    from il_ros.training.trainer.recipe_file import AUTO
 
-    if args.race and args.recipe not in ("", recipes.AUTO):
+    if args.race and args.recipe not in ("", AUTO):
         raise ValueError(f"--race chooses the recipe; leave out --recipe {args.recipe}, or --race")
     for option, given in (("--resume", args.resume), ("--from", args.start)):
         if args.race and given:

@@ -6,12 +6,13 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from il_ros.cli import next_steps
 from il_ros.cli.long_runs import stop_signals
 from il_ros.cli.train import imitation
 from il_ros.cli.train.report import JsonReporter, Reporter
+from il_ros.core.progress import ProgressView, progress
 from il_ros.core.tables import counted, say, say_json, table, worded
 from il_ros.training.trainer.opening import contract_of, require_free
 from il_ros.training.trainer.plans import TrainingPlan
@@ -102,7 +103,7 @@ def _train(
     start: LoadedPolicy,
     on_update: Callable[[int, int, Mapping[str, float]], bool],
 ) -> RecordedOutcome:
-    from il_ros.policies import checkpoint
+    from il_ros.policies.lineage import find_checkpoint
     from il_ros.policies.versions import named_by
     from il_ros.rl.recorded import earlier_state, train_recorded
 
@@ -112,7 +113,7 @@ def _train(
         recipe,
         plan.out,
         start,
-        earlier_state(checkpoint.find(plan.start).parent),
+        earlier_state(find_checkpoint(plan.start).parent),
         version=plan.version or named_by(plan.out),
         seconds=plan.warm_s,
         on_update=on_update,
@@ -124,7 +125,7 @@ class _Report:
 
     def __init__(self, plan: TrainingPlan, *, for_programs: bool) -> None:
         self._plan, self._for_programs = plan, for_programs
-        self._bar: Any = None
+        self._bar: ProgressView | None = None
         self._share = -1
 
     def start(self, dataset: Dataset, start: LoadedPolicy) -> None:
@@ -152,9 +153,7 @@ class _Report:
                 say_json(event="epoch", epoch=share, epochs=100, **measured)
         else:
             if self._bar is None:
-                from tqdm import tqdm
-
-                self._bar = tqdm(total=wanted, desc="updates", unit="update", disable=None)
+                self._bar = progress("updates", "update", wanted)
             self._bar.update(done - self._bar.n)
         self._share = share
         return True

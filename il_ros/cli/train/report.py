@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from il_ros.cli import next_steps
+from il_ros.core.progress import ProgressView, duration, progress, with_progress
 from il_ros.core.tables import counted, percent, say, say_json, table
 from il_ros.training.advice import memorised
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Entry
     from il_ros.training.loop import EpochMetrics
@@ -82,7 +81,7 @@ class BarReporter:
         if not math.isnan(point.score):
             self._tested = f", {_score(point.success, point.mean_return)}"
         left_s = remaining_s(self._training, point)
-        left = "?" if left_s is None else self._bar.format_interval(left_s)
+        left = "?" if left_s is None else duration(left_s)
         losses = f"loss {point.train_loss:.5f}, validation {point.validation_loss:.5f}"
         self._bar.set_postfix_str(f"{left} left, {losses}{self._tested}", False)
         self._bar.update(point.epoch - self._bar.n)
@@ -127,23 +126,12 @@ class BarReporter:
 
 def reading_bar(entries: Sequence[Entry]) -> Iterable[Entry]:
     """Return the entries, with a bar while the episodes are decoded."""
-    from tqdm import tqdm
-
-    bar: Iterable[Entry] = tqdm(entries, "reading", unit="episode", leave=False, disable=None)
-    return bar
+    return with_progress(entries, "reading", "episode")
 
 
-def epoch_bar(epochs: int) -> tqdm[Any]:
+def epoch_bar(epochs: int) -> ProgressView:
     """Return the bar of a training, in whose place of the rate the postfix says what is left."""
-    from tqdm import tqdm
-
-    return tqdm(
-        total=epochs,
-        desc="training",
-        unit="epoch",
-        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
-        disable=None,
-    )
+    return progress("training", "epoch", epochs, remaining=False)
 
 
 class QuietReporter:

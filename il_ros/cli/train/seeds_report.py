@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from il_ros.cli import next_steps
 from il_ros.cli.train.report import epoch_bar, reading_bar
+from il_ros.core.progress import duration
 from il_ros.core.tables import counted, percent, percent_range, say, say_json, table
 from il_ros.training.metrics.remaining import remaining_of_all_s
 from il_ros.training.metrics.seeds import PICTURE, TABLE, SeedResult, interval
@@ -33,6 +34,9 @@ class SeedsReporter(Protocol):
 
     def event(self, seed: int, event: Event) -> None:
         """Show an event of one training."""
+
+    def failed(self, seed: int, why: str) -> None:
+        """Show that a training failed."""
 
     def end(self) -> None:
         """Leave the screen to other output."""
@@ -59,6 +63,7 @@ class _SeedsBar:
         self._left_s: dict[int, float] = {}
         self._took_s: dict[int, float] = {}
         self._began_s: dict[int, float] = {}
+        self._failed: set[int] = set()
 
     def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
         return reading_bar(entries)
@@ -89,15 +94,22 @@ class _SeedsBar:
             ended = "trained" if event["finished"] else "stopped early"
             self._say(f"seed {seed}: {ended}, {event['checkpoint']}")
 
+    def failed(self, seed: int, why: str) -> None:
+        self._failed.add(seed)
+        self._epoch[seed] = self._epochs  # nothing of it is left
+        self._show()
+        self._say(f"seed {seed}: failed: {why}")
+
     def _show(self) -> None:
         left_s = self._remaining_s()
-        left = "?" if left_s is None else self._bar.format_interval(left_s)
+        left = "?" if left_s is None else duration(left_s)
         self._bar.set_postfix_str(f"{left} left", False)
         self._bar.update(sum(self._epoch.values()) - self._bar.n)
 
     def _remaining_s(self) -> float | None:
         """Return the time until all are done; None until each that runs has said how long it will take."""
-        running = [seed for seed in self._began_s if seed not in self._took_s]
+        ended = self._failed | self._took_s.keys()
+        running = [seed for seed in self._began_s if seed not in ended]
         if any(seed not in self._left_s for seed in running):
             return None
         now_s = time.monotonic()
@@ -105,7 +117,7 @@ class _SeedsBar:
             passed_s=[now_s - self._began_s[seed] for seed in running],
             left_s=[self._left_s[seed] for seed in running],
             took_s=list(self._took_s.values()),
-            waiting=self._count - len(self._began_s),
+            waiting=self._count - len(self._failed | self._began_s.keys()),
             at_once=self._at_once,
         )
 
@@ -175,6 +187,9 @@ class _SeedsEvents:
 
     def event(self, seed: int, event: Event) -> None:
         say_json(**{**event, "seed": seed})
+
+    def failed(self, seed: int, why: str) -> None:
+        say_json(event="failed", seed=seed, reason=why)
 
     def end(self) -> None:
         """Print nothing."""

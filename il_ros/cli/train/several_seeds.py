@@ -98,12 +98,12 @@ def carry_out(plan: TrainingPlan, seeds: Sequence[int], choose: str, *, for_prog
         reporter.start(dataset.summary, recipe, most)
         del dataset  # each training opens its own
         with stop_signals() as stopped:
-            results, faults = all_trained(plans, most, reporter.event, stopped)
+            results, faults = all_trained(plans, most, reporter.event, reporter.failed, stopped)
     except (ValueError, OSError) as error:
         say(f"il-ros train: {worded(error)}", file=sys.stderr)
         return 2
     reporter.end()
-    for fault in faults:
+    for fault in faults:  # again, below all other output
         say(f"il-ros train: {fault}", file=sys.stderr)
     if stopped():
         reporter.stopped(len(results), shlex.join(_words(plan, seeds, choose)))

@@ -24,13 +24,14 @@ def all_trained(
     plans: Mapping[int, TrainingPlan],
     most: int,
     on_event: Callable[[int, Event], None],
+    on_fault: Callable[[int, str], None],
     stopped: Callable[[], bool],
 ) -> tuple[list[SeedResult], list[str]]:
     """Carry out the plan of each seed, `most` at a time; return the results of those that end well, and the faults.
 
-    `on_event` is called with the seed and each event of its training. Once `stopped()`, what runs is interrupted, and
-    nothing else begins; a training that was interrupted is neither a result nor a fault. The results are in the order
-    of `plans`.
+    `on_event` is called with the seed and each event of its training, `on_fault` with that of one that fails, and why.
+    Once `stopped()`, what runs is interrupted, and nothing else begins; a training that was interrupted is neither a
+    result nor a fault. The results are in the order of `plans`.
     """
     waiting, results, faults = list(plans), dict[int, SeedResult](), list[str]()
     running: dict[int, Job] = {}
@@ -54,6 +55,7 @@ def all_trained(
                     if status not in (0, *jobs.STOPPED):
                         why = jobs.reason_of(status, job.last_line.removeprefix("il-ros train: "))
                         faults.append(f"seed {seed}: {why}")
+                        on_fault(seed, why)
                     running.pop(seed).close()
             time.sleep(_POLL_S)
     finally:

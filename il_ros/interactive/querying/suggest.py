@@ -7,7 +7,7 @@ without an uncertainty it is 1 everywhere, and coverage alone decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ _FRAMES = 2000
 _SHOWN = 4000
 
 Observation = Mapping[str, Any]
+Progress = Callable[[Sequence[EpisodeArrays]], Iterable[EpisodeArrays]]
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,15 @@ class Querying:
             for each in best
         ]
 
-    def suggested_moments(self, episodes: Sequence[EpisodeArrays], count: int) -> list[Suggestion]:
-        """Return the best moments of recorded `episodes`, whoever drove there (rule `DRIVEN`)."""
+    def suggested_moments(
+        self, episodes: Sequence[EpisodeArrays], count: int, progress: Progress = iter
+    ) -> list[Suggestion]:
+        """Return the best moments of recorded `episodes`, whoever drove there (rule `DRIVEN`).
+
+        `progress` wraps the sequence of episodes, in which the policy is asked at each frame.
+        """
         states, uncertainty, where = [], [], []
-        for episode in episodes:
+        for episode in progress(episodes):
             for row, (state, own) in enumerate(_along(self.policy, episode)):
                 states.append(state)
                 uncertainty.append(self._relative([own]))
@@ -117,10 +123,12 @@ class Querying:
                 break
         return found
 
-    def suggested_episodes(self, episodes: Sequence[EpisodeArrays], count: int) -> list[Suggestion]:
-        """Return the recorded episodes whose task is best shown again, from the same start."""
+    def suggested_episodes(
+        self, episodes: Sequence[EpisodeArrays], count: int, progress: Progress = iter
+    ) -> list[Suggestion]:
+        """Return the recorded episodes whose task is best shown again, from the same start; `progress` as above."""
         starts, uncertainty = [], []
-        for episode in episodes:
+        for episode in progress(episodes):
             along = list(_along(self.policy, episode))
             starts.append(along[0][0])
             uncertainty.append(self._relative([own for _, own in along]))

@@ -36,7 +36,7 @@ from il_ros.nodes.runtime.streams import message_class
 from il_ros.nodes.runtime.waiting import WaitError, Waiting, parameters
 from il_ros.records import proposal
 from il_ros.records.decision import NOBODY, from_json
-from il_ros.records.trials import Trial, Trials
+from il_ros.records.trials import SIGNS, Trial, Trials
 
 RETRY_S = 0.2
 SHOWN_WITHIN_S = 1.0
@@ -82,7 +82,7 @@ class Conductor(managed.PlainNode):
         self.trials = Trials(count, seed)
         if self._result:
             try:
-                atomic.require_own(Path(self._result), '"planned": ', '"first_seed": ')
+                atomic.require_own(Path(self._result), *SIGNS)
             except OSError as error:
                 raise managed.Refusal(f"result: {error}") from error
         self.ended: Future = Future()
@@ -258,9 +258,9 @@ class Conductor(managed.PlainNode):
 
     def _report_progress(self) -> None:
         self._progress.publish(String(data=self.trials.progress()))
-        say(self.trials.words(), flush=True)
         if self._result:
             atomic.write_text(Path(self._result), self.trials.to_json())
+        say(self.trials.words(), flush=True)  # after the file, which others read when they see the line
 
 
 def main(args: Sequence[str] | None = None) -> int:

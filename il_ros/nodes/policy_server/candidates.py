@@ -218,8 +218,6 @@ class Candidates:
     ) -> None:
         import torch  # takes a second at the first import
 
-        from il_ros.policies.checkpoint import CheckpointError
-
         torch.set_num_threads(plan.threads)
         verdict: Verdict | str
         try:
@@ -233,7 +231,7 @@ class Candidates:
                 # a copy has its own buffers and does not disturb the policy in control
                 copy = None if driving is None else replace(driving)
                 verdict = examine(candidate.run, contract, copy, plan, self.shadow)
-        except CheckpointError as error:  # there is none
+        except lineage.CheckpointError as error:  # there is none
             verdict = Verdict(str(error), {})
         except Exception as error:  # an examination that fails never promotes
             verdict = Verdict(f"its examination failed: {type(error).__name__}: {error}", {}, lasting=False)
@@ -243,7 +241,7 @@ class Candidates:
         """Return why a run's checkpoint is not below the folder of versions, "" if it is: it may hold links."""
         from il_ros.policies import checkpoint
 
-        folder = checkpoint.find(run)
+        folder = lineage.find_checkpoint(run)
         for path in (folder, *(folder / name for name in checkpoint.FILES)):
             if not path.resolve().is_relative_to(self._root):
                 return f"{path}: leads out of {self._root}, the folder of versions"

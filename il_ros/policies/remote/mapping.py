@@ -128,6 +128,11 @@ class RemoteSpec:
     version: str
 
 
+def holds_remote(folder: Path) -> bool:
+    """Return whether a folder says where a remote policy is."""
+    return (folder / FILE).exists()
+
+
 def read(folder: Path) -> RemoteSpec:
     """Return the content of `folder`/remote.yaml; raises MappingError."""
     file = folder / FILE

@@ -155,11 +155,6 @@ class RemotePolicy:
         return np.where(np.isfinite(ranges) & (ranges > 0), ranges / 2, 1.0)
 
 
-def holds_remote(folder: Path) -> bool:
-    """Return whether a folder says where a remote policy is."""
-    return (folder / mapping.FILE).exists()
-
-
 def load(folder: Path) -> RemotePolicy:
     """Return the remote policy of a folder, not connected yet; raises MappingError, and MissingError (`extra`)."""
     return RemotePolicy(mapping.read(folder))

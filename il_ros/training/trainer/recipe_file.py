@@ -10,6 +10,8 @@ from il_ros.core import files, share, strict_yaml
 from il_ros.core.settings import SettingsError
 from il_ros.core.strict_yaml import YamlError
 
+AUTO = "auto"
+"""Names no file, but the recipe that `il_ros.training.auto.rules` chooses by the episodes."""
 OWN_STEPS = "imitation"
 """The section of recipes that train with own steps."""
 

@@ -90,6 +90,35 @@ def test_a_wrong_recipe_is_refused():
         check_files(SCENARIOS["train"].nodes({"recipe": "bc_mpl"}))
 
 
+def test_a_folder_that_no_node_could_write_into_is_refused_before_the_start(tmp_path):
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    below = file / "new"
+    for scenario in ("record", "deploy", "dagger", "env"):
+        with pytest.raises(
+            CheckError, match=f"new: {file} is not a folder; choose another folder for the ep"
+        ):
+            check_files(
+                SCENARIOS[scenario].nodes(
+                    {"root": str(below), "record": "true"}
+                    if scenario in ("deploy", "env")
+                    else {"root": str(below)}
+                )
+            )
+    for scenario in ("dagger", "train"):
+        with pytest.raises(
+            CheckError, match=r"notes\.txt: is not a folder; choose another folder for the pol"
+        ):
+            check_files(SCENARIOS[scenario].nodes({"policies": str(file), "root": str(tmp_path)}))
+    with pytest.raises(CheckError, match=r"result: .*notes\.txt: exists, and il-ros did not write it"):
+        check_files(SCENARIOS["record"].nodes({"episodes": "2", "result": str(file)}))
+    parameters = tmp_path / "mine.yaml"
+    parameters.write_text(f"/recorder: {{ros__parameters: {{root: {below}}}}}")
+    with pytest.raises(CheckError, match="choose another folder for the episodes"):
+        check_files(SCENARIOS["record"].nodes({"params_file": str(parameters)}))
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["mine.yaml", "notes.txt"]
+
+
 def test_a_contract_of_the_parameter_file_is_checked(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("/**: {ros__parameters: {contract: none.yaml}}")

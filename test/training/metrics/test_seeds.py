@@ -2,10 +2,12 @@
 
 import csv
 import math
+from types import SimpleNamespace
 
 import pytest
 
-from il_ros.cli.train.seeds_report import results_table
+from il_ros.cli.train.seeds_report import reporter_of, results_table
+from il_ros.core import progress
 from il_ros.training.loop import EpochMetrics
 from il_ros.training.metrics import curves
 from il_ros.training.metrics.seeds import (
@@ -91,3 +93,32 @@ def test_curves_of_unequal_length_are_drawn(tmp_path, tested, seeds):
         assert curves.read_table(run)[-1]["loss_kl"] == 0.1
     write_picture(tmp_path, runs, seeds[-1])
     assert (tmp_path / PICTURE).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_failed_seed_is_not_counted_in_the_time_that_is_left(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "FIRST_S", 0.0)
+    monkeypatch.setattr(progress, "SHARE", 0.0)
+    bar = reporter_of(2, for_programs=False)
+    recipe = SimpleNamespace(reason="", training=SimpleNamespace(epochs=10))
+    bar.start(SimpleNamespace(lines=lambda: ["5 episodes"]), recipe, 2)
+    for seed, left_s in ((0, 20.0), (1, 90.0)):
+        bar.event(seed, {"event": "start"})
+        bar.event(seed, {"event": "epoch", "epoch": 1, "left_s": left_s})
+    assert capsys.readouterr().err.splitlines()[-1] == "training: 2 of 20 epochs, 01:30 left"
+    bar.failed(1, "it ran out of memory")
+    said = capsys.readouterr()
+    assert said.out == "seed 1: failed: it ran out of memory\n"
+    assert said.err == "training: 11 of 20 epochs, 00:20 left\n"
+    bar.end()
+
+
+def test_a_seed_that_fails_before_it_starts_is_not_waited_for(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "FIRST_S", 0.0)
+    monkeypatch.setattr(progress, "SHARE", 0.0)
+    bar = reporter_of(2, for_programs=False)
+    recipe = SimpleNamespace(reason="", training=SimpleNamespace(epochs=10))
+    bar.start(SimpleNamespace(lines=lambda: ["5 episodes"]), recipe, 1)
+    bar.failed(0, "no memory")
+    bar.event(1, {"event": "start"})
+    bar.event(1, {"event": "epoch", "epoch": 5, "left_s": 7.0})
+    assert capsys.readouterr().err.splitlines()[-1] == "training: 15 of 20 epochs, 00:07 left"
