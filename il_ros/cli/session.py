@@ -10,6 +10,7 @@ from typing import Any
 
 from il_ros.cli import options, session_relabel
 from il_ros.cli import run as runner
+from il_ros.core import atomic
 from il_ros.core.tables import say, worded
 from il_ros.episodes.bag.reader import BagError
 from il_ros.scenarios import SCENARIOS, domain
@@ -64,9 +65,11 @@ def _report(root: Path, output: Path | None) -> int:
     from il_ros.session import page, report
 
     try:
+        place = output or page.folder_for(root)
+        atomic.require_folder(place)
         found = report.read(root)
         say(f"\n{report.text(found)}")
-        written = page.write(found, output or page.folder_for(root))
+        written = page.write(found, place)
     except (BagError, OSError, ValueError) as error:
         say(f"il-ros session report: {worded(error)}", file=sys.stderr)
         return 1

@@ -302,14 +302,18 @@ def _with_definitions(text: str, has_some: bool, specs: Sequence[StreamSpec]) ->
 def differences(first: Contract, second: Contract) -> list[str]:
     """Return one line per difference in meaning; empty when the contracts are interchangeable.
 
-    The name is not part of the meaning.
+    The name is not part of the meaning. An observation or action that one of them lacks is one difference.
     """
     left, right = _flat(first._meaning()), _flat(second._meaning())
-    return [
-        f"{path}: {left.get(path, 'absent')} here, {right.get(path, 'absent')} there"
-        for path in dict.fromkeys((*left, *right))
-        if path != "name" and left.get(path) != right.get(path)
-    ]
+    found = []
+    for path in dict.fromkeys((*left, *right)):
+        part = ".".join(path.split(".")[:2])
+        if (f"{part}.key" in left) != (f"{part}.key" in right):
+            has, lacks = ("here", "there") if f"{part}.key" in left else ("there", "here")
+            found.append(f"{part}: absent {lacks}, {(left | right)[f'{part}.type']} {has}")
+        elif path != "name" and left.get(path) != right.get(path):
+            found.append(f"{path}: {left.get(path, 'absent')} here, {right.get(path, 'absent')} there")
+    return list(dict.fromkeys(found))
 
 
 def _each(top: Section, kind: str, read: Any) -> tuple[Any, ...]:

@@ -280,7 +280,7 @@ def find_checkpoint(path: Path) -> Path:
         )
     if loose is not None:
         return loose
-    what = "holds no checkpoint" if path.is_dir() else "no such folder"
+    what = "holds no checkpoint" if path.is_dir() else "is a file" if path.exists() else "no such folder"
     raise CheckpointError(f"{path}: {what}; a checkpoint has {MODEL}, {CONFIG} and {CONTRACT}")
 
 

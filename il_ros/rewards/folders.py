@@ -18,5 +18,5 @@ def find_reward(path: Path) -> Path:
     for folder in (path, path / FOLDER, *(run / FOLDER for run in runs)):
         if (folder / CONFIG).exists():
             return folder
-    what = "holds no reward model" if path.is_dir() else "no such folder"
+    what = "holds no reward model" if path.is_dir() else "is a file" if path.exists() else "no such folder"
     raise CheckpointError(f"{path}: {what}; one has {', '.join(FILES)}")

@@ -139,6 +139,16 @@ def test_comments_and_name_do_not_change_the_hash_but_meaning_does():
     assert contract.differences(first, other) == ["observations.joints.max_age_s: 0.2 here, 0.3 there"]
 
 
+def test_an_action_that_one_contract_lacks_is_one_difference():
+    lines = TEXT.splitlines(keepends=True)
+    without = contract.parse("".join(lines[: lines.index("  base:\n")]), "c.yaml")
+    whole = contract.parse(TEXT, "c.yaml")
+    kind = whole.action("base").type
+    order = "order of actions: ['arm', 'base'] here, ['arm'] there"
+    assert contract.differences(whole, without) == [f"actions.base: absent there, {kind} here", order]
+    assert f"actions.base: absent here, {kind} there" in contract.differences(without, whole)
+
+
 def test_order_of_actions_is_part_of_the_meaning():
     lines = TEXT.splitlines(keepends=True)
     start, middle = lines.index("  arm:\n"), lines.index("  base:\n")

@@ -15,7 +15,7 @@ from il_ros.cli.environment.options import add_rounds, add_world
 from il_ros.cli.suggest import starts_of
 from il_ros.core import atomic
 from il_ros.core.tables import counted, percent, say, worded
-from il_ros.policies.lineage import find_checkpoint
+from il_ros.policies.lineage import CheckpointError, find_checkpoint
 from il_ros.sim import HELD_OUT_SEED
 
 if TYPE_CHECKING:
@@ -109,7 +109,10 @@ def _require_possible(args: argparse.Namespace) -> None:
     if args.verb == "dagger":
         atomic.require_folder(args.out)
         if args.start is not None:
-            find_checkpoint(args.start)
+            try:
+                find_checkpoint(args.start)
+            except CheckpointError as error:
+                raise ValueError(f"--from {args.start}: {error}") from error
     elif args.starts is not None:
         starts_of(args.starts, args.task)
 

@@ -16,7 +16,6 @@ from il_ros.core import atomic
 from il_ros.core.progress import progress
 from il_ros.core.tables import percent, percent_range, say, say_json, table, worded
 from il_ros.envs.tasks import is_environment
-from il_ros.episodes.catalogue import require_episodes
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.training.trainer.plans import EvaluationPlan
 
@@ -91,14 +90,15 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate; return 0 when done, whatever the success rate, and 2 on an invalid request."""
     try:
         plans = [plan_of(args, checkpoint) for checkpoint in args.checkpoints]
-        for path in args.checkpoints:
-            options.require_policy(path)
-        if args.held_out is not None:
-            require_episodes(args.held_out)
+        if args.json is not None:
+            atomic.require_own(args.json, *RESULT_SIGNS)
         if len(plans) > 1 or args.held_out is not None:
             from il_ros.cli.evaluation import several
 
-            return several.run(plans, several.EvaluationOptions.of(args))
+            wanted = several.EvaluationOptions.of(args)
+            several.require_possible(plans, wanted)
+            return several.run(plans, wanted)
+        options.require_policy(plans[0].checkpoint)
         for name in ("until_sure", "plot"):
             if getattr(args, name):
                 raise ValueError(
@@ -137,8 +137,6 @@ def carry_out(plan: EvaluationPlan, *, for_programs: bool, file: Path | None = N
     if plan.background:
         lower_priority()
     try:
-        if file is not None:
-            atomic.require_own(file, *RESULT_SIGNS)
         import torch
 
         torch.set_num_threads(plan.threads)

@@ -90,9 +90,8 @@ def _table(path: Path) -> tuple[list[str], list[list[float]]]:
         raise ValueError(f"{path}: no table of comma-separated values: {what}") from error
     names = [name.strip() for name in lines[0]] if lines else []
     if len(names) < 2 or len(set(names)) < len(names) or "" in names:
-        raise ValueError(
-            f"{path}: its first row must name two policies or more, such as v1,v2; it has {brief(names)}"
-        )
+        held = f"it has {brief(names)}" if names else "it is empty"
+        raise ValueError(f"{path}: its first row must name two policies or more, such as v1,v2; {held}")
     rows = []
     for number, line in enumerate(lines[1:], 2):
         if not any(cell.strip() for cell in line):
@@ -140,7 +139,9 @@ def _result(path: Path) -> tuple[str, Mapping[int, float]]:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: no JSON: {error}") from error
+        raise ValueError(
+            f"{path}: is no result file, which is JSON ({error}); a table of trials is given alone"
+        ) from error
     if isinstance(values, dict) and "trials" in values:
         try:
             done = trials.from_json(text).done

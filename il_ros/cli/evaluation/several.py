@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from il_ros.cli.options import require_policy
 from il_ros.core.progress import progress
 from il_ros.core.tables import counted, percent, percent_range, say, say_json, table, worded
 from il_ros.envs.tasks import is_environment
+from il_ros.episodes.catalogue import require_episodes
 from il_ros.records.comparison import PairedComparison, corrected
 from il_ros.training.trainer.plans import EvaluationPlan
 
@@ -60,6 +62,22 @@ class PolicyResult:
         return {"name": self.name, **self.evaluation.to_plain(), "held_out_error": self.held_out_error}
 
 
+def require_possible(plans: Sequence[EvaluationPlan], wanted: EvaluationOptions) -> None:
+    """Raise ValueError or OSError, which name the option, where these policies cannot be compared as wanted."""
+    from il_ros.core import atomic
+
+    if wanted.until_sure and len(plans) != 2:
+        raise ValueError(f"--until-sure compares two policies; there are {len(plans)}")
+    if wanted.plot is not None:
+        if wanted.plot.suffix.lower() not in PLOTS:
+            raise ValueError(f"--plot {wanted.plot}: the name must end in {', '.join(PLOTS)}")
+        atomic.require_own(wanted.plot)
+    for plan in plans:
+        require_policy(plan.checkpoint)
+    if wanted.held_out is not None:
+        require_episodes(wanted.held_out)
+
+
 def run(plans: Sequence[EvaluationPlan], wanted: EvaluationOptions) -> int:
     """Evaluate the policies of these plans; return the exit status of `il-ros evaluate`."""
     import torch
@@ -71,14 +89,6 @@ def run(plans: Sequence[EvaluationPlan], wanted: EvaluationOptions) -> int:
     from il_ros.sim.lockstep import NoObservationError
 
     try:
-        if wanted.until_sure and len(plans) != 2:
-            raise ValueError(f"--until-sure compares two policies; there are {len(plans)}")
-        if wanted.file is not None:
-            atomic.require_own(wanted.file, *command.RESULT_SIGNS)
-        if wanted.plot is not None:
-            if wanted.plot.suffix.lower() not in PLOTS:
-                raise ValueError(f"--plot {wanted.plot}: the name must end in {' or '.join(PLOTS)}")
-            atomic.require_own(wanted.plot)
         if plans[0].background:
             lower_priority()
         torch.set_num_threads(plans[0].threads)

@@ -160,9 +160,13 @@ class Querying:
         names = listed([self.policy.inputs.features_of[place] for place in each.features])
         differs = f", mostly in {names}" if names else ""
         return (
-            f"uncertainty {each.uncertainty:.2g} times that on demonstrations; {each.distance:.2g} times as far "
+            f"uncertainty {_times(each.uncertainty)} that on demonstrations; {_times(each.distance)} as far "
             f"from the nearest shown {what} as these are from each other{differs}"
         )
+
+
+def _times(ratio: float) -> str:
+    return f"{float(f'{ratio:.2g}'):g} times"  # 130 times, not 1.3e+02
 
 
 class _Driven:

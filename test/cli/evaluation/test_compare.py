@@ -125,7 +125,7 @@ def test_other_files_are_refused_by_name(tmp_path, capsys):
         ([good], "one result has nothing to be compared with"),
         ([good, other], "no seed is in all of them"),
         ([good, str(tmp_path / "no.json")], "no.json: neither a result of"),
-        ([good, str(tmp_path / "bad.json")], "bad.json: no JSON"),
+        ([good, str(tmp_path / "bad.json")], "bad.json: is no result file, which is JSON"),
         ([good, str(tmp_path / "missing.json")], "missing.json"),
     ):
         assert main(["compare", *files]) == 2

@@ -102,7 +102,7 @@ def test_bad_requests_name_what_is_wrong(reached, tmp_path, capsys):
     for words, message in (
         (["suggest", data, "--policy", policy, "--count", "0"], "--count is 0"),
         (["suggest", data, "--policy", str(tmp_path)], "holds no checkpoint"),
-        (["suggest", str(tmp_path), "--policy", policy, "--candidates", "0"], "no episode to train on"),
+        (["suggest", str(tmp_path), "--policy", policy, "--candidates", "0"], "no episodes; `il-ros record"),
         (["suggest", data, "--policy", policy, "--task", "pusch"], "unknown task 'pusch'"),
     ):
         assert main(words) == 2
