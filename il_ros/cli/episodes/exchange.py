@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from il_ros.cli import options
 from il_ros.cli.episodes.choice import add_contract, contract_for, entries_of
+from il_ros.core import atomic
 from il_ros.core import contract as contracts
 from il_ros.core.progress import with_progress
 from il_ros.core.tables import counted, say
@@ -255,6 +256,7 @@ def _add_lerobot_import(formats: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _import_lerobot(args: argparse.Namespace) -> int:
+    atomic.require_folder(args.root)
     report = import_lerobot(
         args.path,
         args.root,
@@ -294,6 +296,7 @@ def _add_robomimic_import(formats: Any, common: argparse.ArgumentParser) -> None
 
 
 def _import_robomimic(args: argparse.Namespace) -> int:
+    atomic.require_folder(args.root)
     report = import_robomimic(
         args.path,
         args.root,

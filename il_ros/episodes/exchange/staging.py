@@ -42,6 +42,7 @@ def staging_of(out: Path) -> Iterator[Path]:
         raise ExchangeError(
             f"{(*strange, staging)[0]}: no export wrote it; move it away, an export deletes {staging}"
         )
+    atomic.require_folder(out.parent if out.exists() else out)  # an error names it, and not the hidden folder
     staging.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(staging / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

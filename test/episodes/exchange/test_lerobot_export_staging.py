@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import lerobot_files
 import made_episodes as made
@@ -17,7 +18,9 @@ from il_ros.cli.episodes.choice import entries_of
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.exchange.errors import ExchangeError
 from il_ros.episodes.exchange.lerobot.export import export_lerobot
+from il_ros.episodes.exchange.lerobot.layout import read_info
 from il_ros.episodes.exchange.lerobot.options import ExportOptions
+from il_ros.episodes.exchange.staging import staging_of
 
 
 @pytest.fixture
@@ -129,3 +132,19 @@ def test_what_lies_in_the_place_of_the_hidden_folder_is_kept(root, tmp_path):
     (tmp_path / ".other.exporting").write_text("a file")
     with pytest.raises(ExchangeError, match=r"\.other\.exporting: no export wrote it"):
         export_lerobot(scan(root).entries, tmp_path / "other")
+
+
+def test_a_place_where_no_export_can_be_written_is_named_as_it_was_typed(tmp_path):
+    file = tmp_path / "notes.txt"
+    file.touch()
+    for out in (file / "data", Path("/proc/data")):
+        with pytest.raises(OSError, match=r"not a folder|file system") as caught, staging_of(out):
+            pass
+        assert caught.value.filename == str(out)
+
+
+def test_a_file_is_no_data_set(tmp_path):
+    file = tmp_path / "notes.txt"
+    file.touch()
+    with pytest.raises(ExchangeError, match=r"notes\.txt: is a file; give the folder of the data set"):
+        read_info(file)

@@ -128,6 +128,8 @@ def read_info(root: Path) -> DatasetInfo:
 
     Raises ExchangeError when it is missing or malformed, or of another version.
     """
+    if root.is_file():
+        raise ExchangeError(f"{root}: is a file; give the folder of the data set, which holds {INFO}")
     path = root / INFO
     values = read_json(path)
     version = values.get("codebase_version")
