@@ -150,10 +150,15 @@ def expert_of(word: str, task: Task, contract: Contract) -> EnvExpert:
     return FunctionExpert(task, contract, function, word)
 
 
+def require_file(place: str) -> None:
+    """Raise ExpertError if `place` of an expert (FILE.py in FILE.py:NAME) is a file that does not exist."""
+    if place.endswith(".py") and not Path(place).is_file():
+        raise ExpertError(f"expert file '{place}' does not exist")
+
+
 def _module(place: str) -> Any:
     is_file = place.endswith(".py")
-    if is_file and not Path(place).is_file():
-        raise ExpertError(f"expert file '{place}' does not exist")
+    require_file(place)
     try:
         if not is_file:
             return importlib.import_module(place)

@@ -1,6 +1,7 @@
 """The `il-ros` command: help, exit statuses, fast start."""
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -169,3 +170,63 @@ def test_another_error_is_not_taken_for_an_interruption(monkeypatch):
     monkeypatch.setattr(cli, "main", broken)
     with pytest.raises(RuntimeError, match="broken"):
         entry.main()
+
+
+_MISSPELT = """
+import json, sys
+from il_ros.cli.main import main
+
+told = []
+for words in json.loads(sys.argv[1]):
+    told.append(main(words))
+print(json.dumps([told, "torch" in sys.modules]))
+"""
+
+
+def test_a_misspelt_folder_is_named_before_torch_is_imported(tmp_path):
+    (tmp_path / "shown" / "episode_000001").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    commands = [
+        "train nowhere",
+        "train shown --from nowhere",
+        "train shown --out file/v1",
+        "train shown --recipe nowhere",
+        "evaluate nowhere",
+        "evaluate nowhere shown",
+        "suggest nowhere --policy nowhere",
+        "suggest shown --policy nowhere",
+        "reward train nowhere",
+        "reward train shown --out file/v1",
+        "reward rank shown --reward nowhere",
+        "reward mark shown --sure 2",
+        "env record push --root file/episodes",
+        "env record push --expert nowhere.py:act",
+        "env dagger push --from nowhere",
+        "policy export onnx nowhere",
+        "episodes list nowhere",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", _MISSPELT, json.dumps([command.split() for command in commands])],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    statuses, imported = json.loads(done.stdout)
+    assert set(statuses[:-1]) == {2}
+    assert statuses[-1] == 1
+    assert not imported
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(commands)  # one sentence each
+    assert all(any(word in line for word in ("nowhere", "file/", "--sure is 2")) for line in lines), (
+        done.stderr
+    )
+
+
+def test_results_appear_in_a_pipe_before_the_command_ends(monkeypatch):
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)  # reading what is not there yet is an error
+    with os.fdopen(writer, "w") as pipe, os.fdopen(reader, "rb"):
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert cli.main(["completion", "bash"]) == 0
+        assert os.read(reader, 1000)

@@ -15,6 +15,7 @@ from il_ros.cli.environment.options import add_rounds, add_world
 from il_ros.cli.suggest import starts_of
 from il_ros.core import atomic
 from il_ros.core.tables import counted, percent, say, worded
+from il_ros.envs.experts import require_file
 from il_ros.policies.lineage import CheckpointError, find_checkpoint
 from il_ros.sim import HELD_OUT_SEED
 
@@ -105,6 +106,7 @@ def _require_possible(args: argparse.Namespace) -> None:
             value = getattr(args, name, least)
             if not value >= least:
                 raise ValueError(f"--{name.replace('_', '-')} is {value:g}; it must be {least} or more")
+    require_file(args.expert.rpartition(":")[0])
     atomic.require_folder(args.root)
     if args.verb == "dagger":
         atomic.require_folder(args.out)

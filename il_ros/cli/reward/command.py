@@ -198,10 +198,11 @@ def _mark(args: argparse.Namespace) -> int:
             kept += 1
             continue
         rows.append((rated.episode.name, verdict.outcome, f"{verdict.probability:.2f}"))
-    say(table(("episode", "verdict", "p of success"), rows, right=("p of success",)))
+    if rows:
+        say(table(("episode", "verdict", "p of success"), rows, right=("p of success",)) + "\n")
     unsure = sum(row[1] == UNMARKED for row in rows)
     say(
-        f"\nreward {reward.version}: {counted(len(rows) - unsure, 'episode')} marked, {unsure} left unmarked, "
+        f"reward {reward.version}: {counted(len(rows) - unsure, 'episode')} marked, {unsure} left unmarked, "
         f"{kept} marked by a person or without a description"
     )
     say(f"next: il-ros train {args.data} --outcome success")
