@@ -184,7 +184,7 @@ class Session(managed.PlainNode):
             command = keys.command_of(key)
             if command:
                 self.command(command)
-            elif self._keyboard is not None and not self._keyboard.has_function(key):
+            elif not self._may_drive(key):
                 self._console.tell([Notice(keys.no_function(key))])
             else:
                 self._keys.publish(String(data=key))
@@ -193,6 +193,12 @@ class Session(managed.PlainNode):
         if self._options.takes.countdown_s > 0 or self._options.takes.takes:
             self._look_at_takes()
         self._poll_person()
+
+    def _may_drive(self, key: str) -> bool:
+        """Return whether a key drives the robot, or may do so: a node of a teleoperation device listens to the keys."""
+        if self._keyboard is not None:
+            return self._keyboard.has_function(key)
+        return self._keys.get_subscription_count() > 0
 
     def _look_at_takes(self) -> None:
         """Advance countdown and reset phase."""
