@@ -311,7 +311,7 @@ def _import_robomimic(args: argparse.Namespace) -> int:
 
 
 def _imported(report: ImportReport, root: Path) -> int:
-    return _said([*report.lines(), f"next: il-ros train {root}"])
+    return _said([*report.lines(), *([f"next: il-ros train {root}"] if report.labelled else [])])
 
 
 def _steps(step: str, items: Sequence[object]) -> Iterable[object]:

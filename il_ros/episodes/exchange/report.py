@@ -11,13 +11,17 @@ from il_ros.core.tables import counted
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What was imported: the new folders, the episodes that were there already, and sentences about the rest."""
+    """What was imported: the new folders, the episodes that were there already, and sentences about the rest.
+
+    `labelled`: whether a policy can be trained on what was imported.
+    """
 
     contract: Contract
     folders: tuple[Path, ...]
     before: int
     frames: int
     notes: tuple[str, ...] = ()
+    labelled: bool = True
 
     def lines(self) -> list[str]:
         """Return the report as printable lines."""

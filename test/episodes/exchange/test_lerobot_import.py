@@ -140,6 +140,17 @@ def test_only_interventions_are_labels(tmp_path):
     assert set(episode.authority) == {"expert"}
     assert [(tick - start_ns) / 1e8 for tick in episode.takeovers_ns] == [4]
     assert "5 frames that a person commanded are labels" in report.notes[0]
+    assert report.labelled
+
+
+def test_without_interventions_nothing_is_a_label_and_no_training_is_proposed(tmp_path, capsys):
+    words = ["episodes", "import", "lerobot", str(lerobot_files.GOLDEN), "--root"]
+    assert main([*words, str(tmp_path / "none")]) == 0
+    out = capsys.readouterr().out
+    assert "a person commanded no frame, so none is a label" in out
+    assert "next:" not in out
+    assert main([*words, str(tmp_path / "all"), "--demonstrations"]) == 0
+    assert f"next: il-ros train {tmp_path / 'all'}" in capsys.readouterr().out
 
 
 def test_an_interrupted_import_goes_on_where_it_stopped(tmp_path, monkeypatch):

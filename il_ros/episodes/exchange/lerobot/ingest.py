@@ -104,7 +104,9 @@ def import_lerobot(
     )
     notes = [*info.notes, *_notes(info, found, noticed, not demonstrations, lossless)]
     frames = sum(row.length for row in todo)
-    return ImportReport(contract, tuple(folders), len(part) - len(todo), frames, tuple(notes))
+    by_hand = interpreted(info)[0] is not None and not demonstrations
+    labelled = not (todo and by_hand) or any(each.manual for each in noticed)
+    return ImportReport(contract, tuple(folders), len(part) - len(todo), frames, tuple(notes), labelled)
 
 
 WORTH_PICTURES = 5_000
@@ -156,10 +158,16 @@ def _notes(
 ) -> Iterator[str]:
     """Yield sentences about what was kept apart, left out or interpreted."""
     intervention, success = interpreted(info)
-    if intervention is not None and decided:
+    manual = sum(each.manual for each in noticed)
+    if intervention is not None and decided and manual:
         yield (
-            f"feature 'intervention': the {counted(sum(each.manual for each in noticed), 'frame')} that a person "
-            "commanded are labels, the others are not (--demonstrations makes all of them labels)"
+            f"feature 'intervention': the {counted(manual, 'frame')} that a person commanded are labels, the others "
+            "are not (--demonstrations makes all of them labels)"
+        )
+    elif intervention is not None and decided and noticed:
+        yield (
+            "feature 'intervention': a person commanded no frame, so none is a label, and there is nothing to train "
+            "on; imported with --demonstrations, all are"
         )
     if success is None:
         yield "the data set has no feature 'next.success': the episodes are unmarked"
