@@ -150,15 +150,15 @@ def run(args: argparse.Namespace) -> int:
     """Train; return 0 when done, 130 when stopped, 1 when training failed, 2 on an invalid request."""
     try:
         require_installed(args.log)
+        plan = plan_of(args)
+        has_own_steps = _has_own_steps(args)
+        several_seeds.require_possible(args, own_steps=has_own_steps)
         # what can be found without torch is found at once
         for folder in args.data:
             require_episodes(folder)
         if args.start is not None:  # a trainer goes on without it; a person mistyped it
             find_checkpoint(args.start)
-        plan = plan_of(args)
         atomic.require_folder(plan.out)
-        has_own_steps = _has_own_steps(args)
-        several_seeds.require_possible(args, own_steps=has_own_steps)
     except (ValueError, OSError) as error:
         say(f"il-ros train: {worded(error)}", file=sys.stderr)
         return 2
