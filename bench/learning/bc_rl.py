@@ -70,6 +70,12 @@ def demonstrations(root, task, contract, count, noise_rad, seed):
     return type(found)(**{**vars(found), "train": kept}), succeeded / tried
 
 
+def corrector(data, task, episodes):
+    """Return a simulated person who corrects in the first own episodes, with the commands of the task's expert."""
+    motion = typical_motion(data.train, data.contract)
+    return Corrector(data.contract, motion, lambda: make_expert(task), most_episodes=episodes)
+
+
 def held_out(policy, task, tests):
     return evaluate(policy, policy.contract, task, range(FINAL_SEED, FINAL_SEED + tests)).successes
 
@@ -86,10 +92,7 @@ def one_method(args, method, data, clone, task, place):
     persons = []
 
     def person(_):
-        motion = typical_motion(data.train, data.contract)
-        persons.append(
-            Corrector(data.contract, motion, lambda: make_expert(args.task), most_episodes=args.corrected)
-        )
+        persons.append(corrector(data, args.task, args.corrected))
         return persons[-1]
 
     environments = Environments(

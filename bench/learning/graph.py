@@ -19,14 +19,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MUJOCO_GL", "egl")
 
-from bc_rl import demonstrations
+from bc_rl import corrector, demonstrations
 from tqdm import tqdm
 
 from il_ros.core import contract as contracts
 from il_ros.core.processes.group import ProcessGroup
 from il_ros.envs.tasks import make_any_task
-from il_ros.interactive.dagger.corrector import Corrector
-from il_ros.interactive.dagger.human import typical_motion
 from il_ros.nodes.env.learning import GraphEnvironments
 from il_ros.nodes.env.ros_env import RosEnv
 from il_ros.rl import recipe as recipes
@@ -34,7 +32,6 @@ from il_ros.rl.run import train
 from il_ros.rl.steps.environments import Environments
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import command
-from il_ros.sim.experts import make_expert
 from il_ros.sim.tasks.task import task_class
 from il_ros.training import recipe as cloning
 from il_ros.training.run import train as train_clone
@@ -46,10 +43,8 @@ METHODS = ("gail", "residual", "bc_rl", "ibrl", "rlpd")
 
 def environments_of(args, data, limit_s, logs, stack):
     """Return the graph, which `stack` ends, or the task in this process; and who corrects there."""
-    contract, person = data.contract, None
-    if args.corrected:
-        motion = typical_motion(data.train, contract)
-        person = Corrector(contract, motion, lambda: make_expert(args.task), most_episodes=args.corrected)
+    contract = data.contract
+    person = corrector(data, args.task, args.corrected) if args.corrected else None
     if args.simulator == IN_PROCESS:
         made = Environments(
             args.task,

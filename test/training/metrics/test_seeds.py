@@ -95,12 +95,18 @@ def test_curves_of_unequal_length_are_drawn(tmp_path, tested, seeds):
     assert (tmp_path / PICTURE).read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_failed_seed_is_not_counted_in_the_time_that_is_left(capsys, monkeypatch):
+def started(monkeypatch, at_once):
+    """Return the report of two seeds of 10 epochs each, which prints a line for every event."""
     monkeypatch.setattr(progress, "FIRST_S", 0.0)
     monkeypatch.setattr(progress, "SHARE", 0.0)
     bar = reporter_of(2, for_programs=False)
     recipe = SimpleNamespace(reason="", training=SimpleNamespace(epochs=10))
-    bar.start(SimpleNamespace(lines=lambda: ["5 episodes"]), recipe, 2)
+    bar.start(SimpleNamespace(lines=lambda: ["5 episodes"]), recipe, at_once)
+    return bar
+
+
+def test_a_failed_seed_is_not_counted_in_the_time_that_is_left(capsys, monkeypatch):
+    bar = started(monkeypatch, 2)
     for seed, left_s in ((0, 20.0), (1, 90.0)):
         bar.event(seed, {"event": "start"})
         bar.event(seed, {"event": "epoch", "epoch": 1, "left_s": left_s})
@@ -113,11 +119,7 @@ def test_a_failed_seed_is_not_counted_in_the_time_that_is_left(capsys, monkeypat
 
 
 def test_a_seed_that_fails_before_it_starts_is_not_waited_for(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "FIRST_S", 0.0)
-    monkeypatch.setattr(progress, "SHARE", 0.0)
-    bar = reporter_of(2, for_programs=False)
-    recipe = SimpleNamespace(reason="", training=SimpleNamespace(epochs=10))
-    bar.start(SimpleNamespace(lines=lambda: ["5 episodes"]), recipe, 1)
+    bar = started(monkeypatch, 1)
     bar.failed(0, "no memory")
     bar.event(1, {"event": "start"})
     bar.event(1, {"event": "epoch", "epoch": 5, "left_s": 7.0})
