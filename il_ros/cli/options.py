@@ -1,4 +1,4 @@
-"""Arguments that several subcommands have, each with one name, type, default and explanation, and a check."""
+"""Arguments that several subcommands have, each with one name, type, default and explanation."""
 
 from __future__ import annotations
 
@@ -80,15 +80,3 @@ def add_robomimic_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=float, metavar="HZ", help="frames per second (default: control_freq in the file)"
     )
-
-
-def require_policy(path: Path) -> None:
-    """Raise CheckpointError (a ValueError) unless `path` has a policy; in it, only names are looked at.
-
-    Asked before torch is imported, which takes seconds: then a misspelt folder is named at once.
-    """
-    from il_ros.policies.lineage import find_checkpoint
-    from il_ros.policies.remote.mapping import holds_remote
-
-    if not holds_remote(path):
-        find_checkpoint(path)

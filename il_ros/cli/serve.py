@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.cli.options import require_policy
 from il_ros.core.processes.stopping import stop_signals
 from il_ros.core.tables import counted, say, worded
+from il_ros.policies.lineage import find_policy
 
 MOST = 1024
 """Clients at a time, and threads of a computation."""
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         require()
-        require_policy(args.checkpoint)
+        find_policy(args.checkpoint)
         options = options_of(args)  # imports torch
     except (MissingError, ValueError, OSError) as error:
         return _refuse(worded(error))

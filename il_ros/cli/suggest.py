@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("MUJOCO_GL", "egl")
     from il_ros.core import atomic
     from il_ros.episodes.catalogue import require_episodes
+    from il_ros.policies.lineage import find_policy
     from il_ros.sim.lockstep import NoObservationError
 
     try:
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         if args.output is not None:
             atomic.require_own(args.output, '"task": ', '"moments": ', '"episodes": ')
         require_episodes(args.data)
-        options.require_policy(args.policy)
+        find_policy(args.policy)
         from il_ros.policies.loading import load_driving  # imports torch
 
         policy = load_driving(args.policy, task=args.task)

@@ -18,6 +18,7 @@ from typing import Any
 
 from il_ros.core import atomic, files
 from il_ros.core.strict_yaml import brief
+from il_ros.policies.remote.mapping import holds_remote
 from il_ros.policies.versions import CHECKPOINT, CONFIG, CONTRACT, MODEL, number_of, versions
 
 FILE = "version.json"
@@ -282,6 +283,14 @@ def find_checkpoint(path: Path) -> Path:
         return loose
     what = "holds no checkpoint" if path.is_dir() else "is a file" if path.exists() else "no such folder"
     raise CheckpointError(f"{path}: {what}; a checkpoint has {MODEL}, {CONFIG} and {CONTRACT}")
+
+
+def find_policy(path: Path) -> Path:
+    """Return the folder of a remote policy, or of the checkpoint at or below `path`; raises as `find_checkpoint`.
+
+    Only names are looked at, and torch is not imported, which takes seconds: a misspelt folder is named at once.
+    """
+    return path if holds_remote(path) else find_checkpoint(path)
 
 
 def _holds_checkpoint(folder: Path) -> bool:

@@ -9,7 +9,7 @@ from il_ros.core.contract import Contract, differences
 from il_ros.policies import checkpoint
 from il_ros.policies.joint.contracts import JoinedContract
 from il_ros.policies.joint.part import TASKS, part_policy
-from il_ros.policies.lineage import CheckpointError, NotHereError, find_checkpoint
+from il_ros.policies.lineage import CheckpointError, NotHereError
 from il_ros.policies.remote import policy as remote
 from il_ros.policies.remote.extra import MissingError
 from il_ros.policies.remote.mapping import FILE, MappingError, holds_remote
@@ -17,11 +17,6 @@ from il_ros.policies.remote.policy import RemotePolicy
 from il_ros.policies.runner import LoadedPolicy
 
 AnyPolicy: TypeAlias = LoadedPolicy | RemotePolicy
-
-
-def find_policy(path: Path) -> Path:
-    """Return the folder of a remote policy, or of the checkpoint at or below `path`; raises as `find_checkpoint`."""
-    return path if holds_remote(path) else find_checkpoint(path)
 
 
 def load_driving(

@@ -10,8 +10,7 @@ from pathlib import Path
 from il_ros.core import atomic, contract
 from il_ros.core.contract import ContractError
 from il_ros.core.tables import worded
-from il_ros.policies.lineage import find_checkpoint
-from il_ros.policies.remote.mapping import holds_remote
+from il_ros.policies.lineage import find_policy
 from il_ros.records import trials
 from il_ros.scenarios.graph import NodeSpec, Spec
 
@@ -99,8 +98,7 @@ def _policies(specs: Sequence[NodeSpec]) -> Iterator[str]:
         if spec.parameters.get("candidates") and not Path(folder).exists():
             continue  # the trainer makes the first one
         try:
-            if not holds_remote(Path(folder)):
-                find_checkpoint(Path(folder))
+            find_policy(Path(folder))
         except ValueError as error:  # found without torch
             yield str(error)
             continue

@@ -16,6 +16,7 @@ from il_ros.core import atomic
 from il_ros.core.progress import progress
 from il_ros.core.tables import percent, percent_range, say, say_json, table, worded
 from il_ros.envs.tasks import is_environment
+from il_ros.policies.lineage import find_policy
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.training.trainer.plans import EvaluationPlan
 
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             wanted = several.EvaluationOptions.of(args)
             several.require_possible(plans, wanted)
             return several.run(plans, wanted)
-        options.require_policy(plans[0].checkpoint)
+        find_policy(plans[0].checkpoint)
         for name in ("until_sure", "plot"):
             if getattr(args, name):
                 raise ValueError(

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.cli.options import require_policy
 from il_ros.core.progress import progress
 from il_ros.core.tables import counted, percent, percent_range, say, say_json, table, worded
 from il_ros.envs.tasks import is_environment
 from il_ros.episodes.catalogue import require_episodes
+from il_ros.policies.lineage import find_policy
 from il_ros.records.comparison import PairedComparison, corrected
 from il_ros.training.trainer.plans import EvaluationPlan
 
@@ -73,7 +73,7 @@ def require_possible(plans: Sequence[EvaluationPlan], wanted: EvaluationOptions)
             raise ValueError(f"--plot {wanted.plot}: the name must end in {', '.join(PLOTS)}")
         atomic.require_own(wanted.plot)
     for plan in plans:
-        require_policy(plan.checkpoint)
+        find_policy(plan.checkpoint)
     if wanted.held_out is not None:
         require_episodes(wanted.held_out)
 

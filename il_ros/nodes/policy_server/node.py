@@ -202,7 +202,7 @@ class PolicyServer(managed.ManagedNode):
         path = value(self, "checkpoint")
         if not path:
             raise managed.Refusal("parameter checkpoint is empty: give the folder of a trained policy")
-        from il_ros.policies.loading import find_policy
+        from il_ros.policies.lineage import find_policy
 
         try:
             return find_policy(Path(path))

@@ -7,7 +7,8 @@ import pytest
 
 from il_ros.core import contract
 from il_ros.policies.checkpoint import CheckpointError
-from il_ros.policies.loading import find_policy, load_policy
+from il_ros.policies.lineage import find_policy
+from il_ros.policies.loading import load_policy
 from il_ros.policies.protocol import PolicyError
 from il_ros.policies.remote import mapping, translation
 from il_ros.policies.remote.mapping import MappingError
