@@ -13,6 +13,7 @@ from il_ros.nodes.runtime.streams import message_class
 
 TIMEOUT_S = 120.0  # for a very busy machine; waits end as soon as their condition holds
 RETRY_S = 3.0  # a response may be lost until the service has discovered the client
+AGAIN_S = 0.2  # a message may be lost until its subscriber is discovered; more often would overrun its queue
 DEPTH = 1000  # messages queued for a slow test
 
 
@@ -42,11 +43,19 @@ class Graph:
         while (left_s := end_s - time.monotonic()) > 0:
             self.executor.spin_until_future_complete(self._never, left_s)
 
-    def until(self, condition, what="the condition", timeout_s=TIMEOUT_S):
-        """Spin until `condition()` is true; return what it returned."""
-        end_s = time.monotonic() + timeout_s
+    def until(self, condition, what="the condition", timeout_s=TIMEOUT_S, again=None):
+        """Spin until `condition()` is true; return what it returned.
+
+        `again()` is called at once and then every AGAIN_S. A condition that published two messages itself would
+        overrun a queue: one event is handled per look, so that the subscriber would see every second message.
+        """
+        begun_s, times = time.monotonic(), 0
         while not (result := condition()):
-            assert time.monotonic() < end_s, f"{what}: not within {timeout_s} s"
+            passed_s = time.monotonic() - begun_s
+            assert passed_s < timeout_s, f"{what}: not within {timeout_s} s"
+            if again is not None and passed_s >= times * AGAIN_S:
+                times += 1
+                again()
             self.executor.spin_once(0.02)
         return result
 

@@ -61,6 +61,8 @@ class EmergencyStop:
         """The reason of the stop, "" when the latch is open."""
         self.gentle = False
         """Whether the actions' own safe behaviour is applied, not that of an emergency stop."""
+        self.last = (0, "")
+        """How often the latch has closed, and the reason of the last time, which a reset does not change."""
 
     def update(self, name: str, pressed: bool, steady_ns: int) -> bool:
         """Set the state of an input; return True when this closed the latch."""
@@ -94,10 +96,7 @@ class EmergencyStop:
         `gently`: the actions' own safe behaviour is applied, not that of an emergency stop.
         """
         with self._lock:
-            closed = not self.latched
-            if closed:
-                self.latched, self.gentle = reason, gently
-            return closed
+            return self._close(reason, gently=gently) if not self.latched else False
 
     def check(self, steady_ns: int) -> bool:
         """Check the heartbeat and the consoles; return True when a silence closed the latch."""
@@ -125,7 +124,11 @@ class EmergencyStop:
     def _latch(self, reason: str) -> bool:
         if self.latched and not self.gentle:
             return False
-        self.latched, self.gentle = reason, False
+        return self._close(reason, gently=False)
+
+    def _close(self, reason: str, *, gently: bool) -> bool:
+        self.latched, self.gentle = reason, gently
+        self.last = (self.last[0] + 1, reason)
         return True
 
     def _is_lost(self, silent_ns: int) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -66,7 +67,7 @@ class DaggerSupervisor(managed.ManagedNode):
         self._report: SupervisorReport | None = None
         self._doubled = ""
         self._commands: list[tuple[Any, Any, slice]] = []
-        self._told_latch = ""
+        self._told_latches, self._telling = 0, threading.Lock()
         super().__init__("dagger_supervisor", **kwargs)
         declare_contract(self)
         declare_supervision(self)
@@ -313,12 +314,12 @@ class DaggerSupervisor(managed.ManagedNode):
             self.executor.create_task(self._answer_estop)
 
     def _tell_latch(self) -> None:
-        """Log once why the emergency stop has latched."""
-        latched = self._estop.latch.latched
-        if latched != self._told_latch:
-            self._told_latch = latched
-            if latched:
-                self.get_logger().error(shown(latched))
+        """Log once for each time why the emergency stop has latched."""
+        with self._telling:  # called in two threads
+            times, reason = self._estop.latch.last
+            if times != self._told_latches:
+                self._told_latches = times
+                self.get_logger().error(shown(reason))
 
     def _answer_estop(self) -> None:
         """Send the stopping decision if the emergency stop latched since the last decision."""

@@ -20,6 +20,22 @@ def test_the_stop_latches_once_and_stays_latched():
     assert estop.latched == "emergency stop pressed (topic)"
 
 
+def test_each_closing_is_counted_and_its_reason_outlives_the_reset():
+    estop = EmergencyStop()
+    assert estop.last == (0, "")
+    for at in (0, 1):
+        estop.update("topic", True, at)
+        estop.update("topic", False, at)
+    assert estop.last == (1, "emergency stop pressed (topic)")
+    assert estop.reset(2) == ""
+    assert estop.last == (1, "emergency stop pressed (topic)")
+    estop.trip("collision", gently=True)
+    estop.trip("collision again")
+    assert estop.last == (2, "collision")
+    estop.update("topic", True, 3)  # a gentle stop becomes an emergency stop
+    assert estop.last == (3, "emergency stop pressed (topic)")
+
+
 def test_the_reset_names_the_inputs_that_are_still_pressed():
     estop = EmergencyStop()
     estop.update("topic", True, 0)

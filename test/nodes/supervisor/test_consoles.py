@@ -10,6 +10,7 @@ from supervised import Rig
 from il_ros.control.supervisor.estop import ConsoleState, console_text
 from il_ros.core import messages
 from il_ros.core.specs import STRING
+from il_ros.nodes.supervisor.node import DaggerSupervisor
 from il_ros.records.decision import NOBODY, from_json
 
 
@@ -93,6 +94,16 @@ def test_a_supervisor_at_rest_drives_only_after_the_service(graph, contract_file
     assert graph.call("dagger_supervisor/reset_estop", Trigger).success
     assert rig.propose("policy", 0.02, 0.0, 0.3).authority == NOBODY  # a release moves nothing
     graph.until(lambda: rig.statuses[-1]["at_rest"] is True, "rest again")
+
+
+def test_each_stop_is_logged_also_with_the_reason_of_the_one_before(graph, contract_file, capfd):
+    supervisor = graph.start(DaggerSupervisor, contract=str(contract_file), autostart=False)
+    for _ in range(2):
+        for pressed in (True, False):
+            assert graph.call("dagger_supervisor/estop", SetBool, data=pressed).success
+        assert graph.call("dagger_supervisor/reset_estop", Trigger).success
+    assert supervisor.state == "unconfigured"
+    assert capfd.readouterr().err.count("emergency stop pressed (service)") == 2
 
 
 FLOOD = """

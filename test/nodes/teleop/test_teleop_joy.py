@@ -72,12 +72,14 @@ def test_a_press_proposes_at_once_and_not_at_the_next_tick(graph, tmp_path):
     publish, proposals = graph.publisher("joy", JOY), graph.received("expert/proposal", proposal.TYPE)
     graph.until(publish.count, "subscription")
 
-    def answered():
+    def press():
         publish(RELEASED)
         publish(FORWARD)
+
+    def proposed():
         return [message for message in proposals if message.points]
 
-    graph.until(answered, "a proposal, though no image ever comes")
+    graph.until(proposed, "a proposal, though no image ever comes", again=press)
 
 
 def test_after_the_deadman_is_released_it_releases_and_is_silent(graph, joy):
@@ -129,17 +131,13 @@ def test_the_stop_button_stops_the_robot_without_the_deadman_and_the_other_one_r
     supervisor = graph.start(DaggerSupervisor, contract=contract_file, discovery_s=0.1)
     estop = supervisor._supervision.estop
 
-    def pressed(button, condition):
-        def press():
-            publish(pad(button))
-            publish(pad())
-            return condition()
+    def press(button):
+        publish(pad(button))
+        publish(pad())
 
-        return press
-
-    graph.until(pressed(8, lambda: estop.latched), "the stop")
+    graph.until(lambda: estop.latched, "the stop", again=lambda: press(8))
     assert estop.latched.startswith("emergency stop pressed (")
-    graph.until(pressed(10, lambda: not estop.latched), "the release")
+    graph.until(lambda: not estop.latched, "the release", again=lambda: press(10))
 
 
 @pytest.mark.parametrize(
