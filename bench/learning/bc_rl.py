@@ -7,6 +7,7 @@ ibrl, residual). With `--corrected`, a simulated person watches the first own ep
 goes wrong (HIL-SERL, Luo et al. 2024). "Served" is the policy that the gate lets through: the clone, until another is
 better on the same starts. All seeds of a run share demonstrations and clone. Held-out success is that of other starts
 than the gate's.
+With `--delta` the arm's actions are differences to the measured joints (`mode: delta` of the contract).
 Prints one JSON line per method, and writes OUT/bc_rl_TASK.json and .svg: success against own episodes.
 """
 
@@ -27,6 +28,7 @@ from noisy_expert import NoisyExpert
 from tqdm import tqdm
 
 from il_ros.core import contract as contracts
+from il_ros.core import share
 from il_ros.envs.tasks import make_any_task
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.interactive.dagger.corrector import Corrector
@@ -52,6 +54,12 @@ METHODS = {
     "ibrl": ("ibrl", True),
     "residual": ("residual", True),
 }
+
+
+def task_contract(task, *, delta):
+    """Return the text of a task's contract; `delta`: with differences to the measured joints as actions."""
+    text = share.path("config", "contracts", f"{task_class(task).contract}.yaml").read_text()
+    return text.replace("mode: absolute", "mode: delta") if delta else text
 
 
 def demonstrations(root, task, contract, count, noise_rad, seed):
@@ -185,10 +193,14 @@ def main():
     parser.add_argument("--frozen", type=int, default=3000, help="steps in which only the critics learn")
     parser.add_argument("--tests", type=int, default=100, help="starts of the gate")
     parser.add_argument("--final", type=int, default=100, help="held-out starts of a served policy")
+    parser.add_argument("--delta", action="store_true", help="actions are differences to the measured joints")
+    parser.add_argument(
+        "--clone", action="append", default=[], metavar="KEY=VALUE", help="change the clone's recipe"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipes")
     parser.add_argument("--out", type=Path, default=Path("bench_out"))
     args = parser.parse_args()
-    contract = contracts.find(task_class(args.task).contract)
+    contract = contracts.parse(task_contract(args.task, delta=args.delta), args.task)
     task, _ = make_any_task(args.task, contract)
     rows = []
     with closing(task), tempfile.TemporaryDirectory() as temporary:
@@ -196,9 +208,8 @@ def main():
         data, shown = demonstrations(
             place / "episodes", task, contract, args.demonstrations, args.noise, args.seed
         )
-        cloned = train_clone(
-            data, cloning.load("actor", [f"seed={args.seed}", "validation=0"]), place / "clone"
-        )
+        changes = [f"seed={args.seed}", "validation=0", *args.clone]
+        cloned = train_clone(data, cloning.load("actor", changes), place / "clone")
         clone = held_out(cloned.policy, task, args.final)
         low, high = success_interval(clone, args.final)
         about = {

@@ -19,7 +19,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MUJOCO_GL", "egl")
 
-from bc_rl import corrector, demonstrations
+from bc_rl import corrector, demonstrations, task_contract
 from tqdm import tqdm
 
 from il_ros.core import contract as contracts
@@ -32,7 +32,6 @@ from il_ros.rl.run import train
 from il_ros.rl.steps.environments import Environments
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import command
-from il_ros.sim.tasks.task import task_class
 from il_ros.training import recipe as cloning
 from il_ros.training.run import train as train_clone
 
@@ -41,7 +40,7 @@ IN_PROCESS = "in_process"
 METHODS = ("gail", "residual", "bc_rl", "ibrl", "rlpd")
 
 
-def environments_of(args, data, limit_s, logs, stack):
+def environments_of(args, data, limit_s, place, stack):
     """Return the graph, which `stack` ends, or the task in this process; and who corrects there."""
     contract = data.contract
     person = corrector(data, args.task, args.corrected) if args.corrected else None
@@ -54,9 +53,17 @@ def environments_of(args, data, limit_s, logs, stack):
             person and (lambda _: person),
         )
         return stack.enter_context(closing(made)), person
-    given = {"task": args.task, "simulator": args.simulator, "speed": "0", "cameras": "false"}
+    file = place / "contract.yaml"
+    file.write_text(task_contract(args.task, delta=args.delta))
+    given = {
+        "task": args.task,
+        "contract": str(file),
+        "simulator": args.simulator,
+        "speed": "0",
+        "cameras": "false",
+    }
     specs = SCENARIOS["env"].nodes(given)
-    stack.enter_context(ProcessGroup({spec.name: command(spec) for spec in specs}, logs, print))
+    stack.enter_context(ProcessGroup({spec.name: command(spec) for spec in specs}, place / "logs", print))
     env = RosEnv(contract, timeout_s=args.timeout, time_limit_s=limit_s)
     return stack.enter_context(closing(GraphEnvironments(env, args.task, person))), person
 
@@ -114,9 +121,11 @@ def main():
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timeout", type=float, default=120.0, help="of the graph's answers, in seconds")
+    parser.add_argument("--delta", action="store_true", help="actions are differences to the measured joints")
+    parser.add_argument("--clone", action="append", default=[], help="a change of the clone's recipe")
     parser.add_argument("--set", action="append", default=[], help="a change of the recipes; may be repeated")
     args = parser.parse_args()
-    contract = contracts.find(task_class(args.task).contract)
+    contract = contracts.parse(task_contract(args.task, delta=args.delta), args.task)
     simulator = "mujoco" if args.simulator == IN_PROCESS else args.simulator
     rows = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -124,9 +133,9 @@ def main():
         with closing(make_any_task(args.task, contract, simulator)[0]) as task:
             data, _ = demonstrations(place / "episodes", task, contract, args.demonstrations, 0.0, args.seed)
             limit_s = task.time_limit_s
-        changes = [f"seed={args.seed}", "validation=0", f"epochs={args.clone_epochs}"]
+        changes = [f"seed={args.seed}", "validation=0", f"epochs={args.clone_epochs}", *args.clone]
         clone = train_clone(data, cloning.load("actor", changes), place / "clone").policy
-        environments, person = environments_of(args, data, limit_s, place / "logs", stack)
+        environments, person = environments_of(args, data, limit_s, place, stack)
         for method in args.methods.split(","):
             rows.append(one_method(args, method, data, clone, environments, person, place))
             print(json.dumps(rows[-1]), flush=True)
