@@ -22,6 +22,7 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -126,14 +127,15 @@ def measure(name, count, seed, args, shown, learners, write):
         )
 
 
-def shown_of(name, count, seed):
+def shown_of(name, count, seed, simulator="mujoco"):
     """Return `count` demonstrations of a task's expert, and CHECKED more."""
     seeds = range(1000 * seed, 1000 * seed + 2 * (count + CHECKED))
-    found, made = [], demonstrations(make_task(name), contract_of(name, ()), make_expert(name), seeds)
-    for episode in made:
-        found.append(dataclasses.replace(episode, name=f"episode_{len(found):06d}"))
-        if len(found) == count + CHECKED:
-            return found
+    found = []
+    with closing(make_task(name, simulator=simulator)) as task:
+        for episode in demonstrations(task, contract_of(name, ()), make_expert(name), seeds):
+            found.append(dataclasses.replace(episode, name=f"episode_{len(found):06d}"))
+            if len(found) == count + CHECKED:
+                return found
     raise SystemExit(f"{name}: the expert succeeded {len(found)} times in {len(seeds)} episodes")
 
 

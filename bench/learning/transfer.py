@@ -1,17 +1,19 @@
-"""Demonstrations saved by transfer: a task learnt from a policy of another task, and from scratch.
+"""Demonstrations saved by transfer: a task learnt from a policy of another task or simulator, and from scratch.
 
-For each seed: a policy of `--source` from its demonstrations; then, from each number of demonstrations of `--task`, the
-recipe from scratch and from that policy (`il-ros train --from`), with the same budget, tried from the same held-out
-starts.
+For each seed: a policy of `--source` from its demonstrations in MuJoCo; then, from each number of demonstrations of
+`--task`, the recipe from scratch and from that policy (`il-ros train --from`), with the same budget, tried from the
+same held-out starts. `--simulator`: where `--task` is shown and tried.
 One JSON line each; then the paired comparison of both for each number. What `--out` has already is not measured again.
 
     python bench/learning/transfer.py --out transfer.jsonl
+    python bench/learning/transfer.py --source pick_place --simulator gazebo_classic --out to_gazebo.jsonl
     python bench/learning/transfer.py --table transfer.jsonl
 """
 
 import argparse
 import os
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,7 +26,7 @@ from rows import keeping, read_lines, rows_before
 from il_ros.records.comparison import PairedComparison
 from il_ros.records.trials import success_interval
 from il_ros.sim import HELD_OUT_SEED
-from il_ros.sim.tasks.task import make_task, task_names
+from il_ros.sim.tasks.task import SIMULATORS, make_task, task_names
 from il_ros.training import transfer
 from il_ros.training.evaluate import evaluate
 from il_ros.training.run import train
@@ -54,9 +56,12 @@ def measure(seed, args, done, write):
     ]
     if not wanted:
         return
-    task, own = make_task(args.task), contract_of(args.task, ())
-    shown = shown_of(args.task, max(args.demonstrations), seed)
-    with tempfile.TemporaryDirectory() as root:
+    own = contract_of(args.task, ())
+    shown = shown_of(args.task, max(args.demonstrations), seed, args.simulator)
+    with (
+        tempfile.TemporaryDirectory() as root,
+        closing(make_task(args.task, simulator=args.simulator)) as task,
+    ):
         trained(
             args.source,
             shown_of(args.source, args.before, seed)[: args.before],
@@ -74,6 +79,7 @@ def measure(seed, args, done, write):
                     "bench": "transfer",
                     "task": args.task,
                     "source": args.source,
+                    "simulator": args.simulator,
                     "seed": seed,
                     "demonstrations": count,
                     "learner": learner,
@@ -116,6 +122,7 @@ def main():
     )
     parser.add_argument("--source", default="push", choices=task_names())
     parser.add_argument("--task", default="pick_place", choices=task_names())
+    parser.add_argument("--simulator", default="mujoco", choices=SIMULATORS)
     parser.add_argument("--before", type=int, default=50, help="demonstrations of the source task")
     parser.add_argument("--demonstrations", type=int, nargs="+", default=[5, 10, 25])
     parser.add_argument(
