@@ -182,7 +182,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--task", choices=("reach", "push", "pick_place"), default="push")
-    parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)}")
+    parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)}; '': the clone alone")
     parser.add_argument("--demonstrations", type=int, default=25)
     parser.add_argument("--noise", type=float, default=0.0, help="of the demonstrator's commands (rad)")
     parser.add_argument("--episodes", type=int, default=300, help="own episodes of each seed")
@@ -222,7 +222,7 @@ def main():
             "clone_95": [round(low, 3), round(high, 3)],
         }
         print(json.dumps(about), flush=True)
-        for method in args.methods.split(","):
+        for method in filter(None, args.methods.split(",")):
             rows.append(one_method(args, method, data, cloned.policy, task, place))
             print(json.dumps(rows[-1]), flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
