@@ -17,6 +17,7 @@ from il_ros.training.trainer.opening import contract_of, require_free
 from il_ros.training.trainer.plans import TrainingPlan
 
 if TYPE_CHECKING:
+    from il_ros.core.contract import Contract
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.rl.learner import Progress
     from il_ros.rl.recipe import ImitationRecipe
@@ -78,6 +79,8 @@ def _train(
     shown = sorted({episode.task for episode in dataset.train if episode.task})
     if shown and name.rpartition(":")[2] not in shown:
         reporter.warning(f"the demonstrations are of {listed(shown)}; the own steps are in {name}")
+    if advice := advised(dataset.contract):
+        reporter.warning(advice)
 
     def on_step(progress: Progress) -> bool:
         reporter.step(progress)
@@ -97,6 +100,18 @@ def _train(
             on_step=on_step,
             on_scores=reporter.scores,
         )
+
+
+def advised(contract: Contract) -> str:
+    """Return how the contract could make own steps learn better, "" if nothing is known."""
+    joints = [spec for spec in contract.actions if spec.reference is not None and spec.quantity == "position"]
+    if not joints or any(spec.mode == "delta" for spec in joints):
+        return ""
+    keys = listed([spec.key for spec in joints])
+    return (
+        f"the actions {keys} are absolute positions, of whose range one step changes little; own steps learn better "
+        "with 'mode: delta' in a copy of the contract (--contract; see docs/reinforcement.md)"
+    )
 
 
 def _in_process(name: str, dataset: Dataset, recipe: ImitationRecipe, expert: str) -> OwnEnvironments:
