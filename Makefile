@@ -9,7 +9,7 @@ JOBS ?= 2
 .PHONY: help setup gazebo demo session test test-pythons interop bench lint format constraints launch-test clean
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## set up the environment in .venv (options PYTHON=, TORCH=, TORCH_INDEX=; see scripts/setup)
 	@scripts/setup

@@ -11,9 +11,10 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from il_ros.core.tables import say, shown, worded
+from il_ros.core.tables import ReaderGoneError, say, shown, worded
 
 COMMANDS = {
     "episodes": ("il_ros.cli.episodes.command", "inspect, check, repair and plot recorded episodes"),
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `il-ros episodes list | head`
+    except (ReaderGoneError, BrokenPipeError):  # `il-ros episodes list | head`
         sys.stderr.close()
         return 0
     except OSError as error:  # such as a full disk behind the standard output
@@ -100,7 +101,15 @@ def _warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports unknown words itself, with its own usage; argparse leaves them to the outermost parser."""
+    """Reports unknown words itself, with its own usage; argparse leaves them to the outermost parser.
+
+    An empty file name, such as that of an unset variable of the shell, is refused: to Python it is this folder.
+    """
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        if action.type is Path and not arg_string:
+            raise argparse.ArgumentError(action, "the name of a file or folder is empty")
+        return super()._get_value(action, arg_string)  # type: ignore[misc]
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Return the namespace and no unknown words; exit with status 2 if there are any."""

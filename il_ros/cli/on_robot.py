@@ -20,7 +20,7 @@ from il_ros.cli.episodes.choice import contract_for, entry_of
 from il_ros.control.playback import PlaybackError, TargetSeries
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract
-from il_ros.core.tables import say
+from il_ros.core.tables import say, worded
 from il_ros.episodes.bag.reader import BagError, open_bag
 from il_ros.episodes.decisions import read_decisions
 from il_ros.scenarios import arguments as arg
@@ -92,9 +92,7 @@ def _add_common(parser: argparse.ArgumentParser, speed: str) -> None:
 def _run(verb: str, args: argparse.Namespace) -> int:
     """Play; return 0 when the end was reached or a person ended it, 1 when not, 2 on an invalid request."""
     if verb == "replay" and not args.on_robot:
-        words = argparse.Namespace(
-            **{**vars(args), "verb": "replay", "contract": Path(args.contract) if args.contract else None}
-        )
+        words = argparse.Namespace(**{**vars(args), "verb": "replay", "contract": args.contract or ""})
         from il_ros.cli.episodes.play import replay
 
         words.act = replay
@@ -125,7 +123,7 @@ def _run(verb: str, args: argparse.Namespace) -> int:
                 os.environ.setdefault("MUJOCO_GL", "egl")
             return runner.run_nodes(specs, args.logs)
     except (ValueError, OSError, BagError) as error:
-        say(f"il-ros {verb}: {as_flags(str(error), _WORLD.arguments)}", file=sys.stderr)
+        say(f"il-ros {verb}: {as_flags(worded(error), _WORLD.arguments)}", file=sys.stderr)
         return 2
 
 
@@ -136,7 +134,7 @@ def recorded(entry: Any, terms: Contract) -> TargetSeries:
         raise PlaybackError(
             f"{entry.folder}: holds no decisions of a supervisor, so its commands can't be played"
         )
-    own = contract_for(entry, None)
+    own = contract_for(entry, "")
     messages = open_bag(entry.folder).messages({info.decision_topic})
     span = (info.started_ns, info.stopped_ns or 1 << 62)
     read, _ = read_decisions(message for message in messages if span[0] <= message.log_ns <= span[1])

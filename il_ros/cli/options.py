@@ -1,9 +1,31 @@
-"""Arguments that several subcommands have, each with one name, type, default and explanation."""
+"""Arguments that several subcommands have, each with one name, type, default and explanation.
+
+`naming` spells an error about a plan's field as the option that sets it.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def naming(options: Mapping[str, str]) -> Iterator[None]:
+    """Within, an error about a field of a plan names the option instead.
+
+    `options`: the option of a field that is called otherwise. Raises ValueError for PlanError.
+    """
+    from il_ros.training.trainer.plans import PlanError
+
+    try:
+        yield
+    except PlanError as error:
+        if not error.field:
+            raise
+        option = options.get(error.field, f"--{error.field.replace('_', '-')}")
+        raise ValueError(option + str(error).removeprefix(error.field)) from error
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from il_ros.cli import next_steps
 from il_ros.core.processes.executables import SLOW_STOP_S, SLOW_TO_STOP
 from il_ros.core.processes.group import ProcessGroup
 from il_ros.core.processes.stopping import STOP_SIGNALS, leave_lost_terminal, stop_signals
-from il_ros.core.tables import say, worded
+from il_ros.core.tables import ReaderGoneError, say, worded
 from il_ros.scenarios import SCENARIOS, domain
 from il_ros.scenarios.checks import CheckError
 from il_ros.scenarios.graph import (
@@ -68,11 +68,15 @@ def in_order(specs: Sequence[Spec], finished: Callable[[], bool]) -> bool:
     from il_ros.nodes.runtime import preflight  # imports ROS
 
     try:
-        preflight.check(specs, finished=finished)
+        preflight.check(specs, finished=finished, tell=_tell)
     except CheckError as error:
         say(f"not started: {worded(error)}", file=sys.stderr)
         return False
     return True
+
+
+def _tell(line: str) -> None:
+    say(f"{line} ...", file=sys.stderr, flush=True)
 
 
 def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
@@ -139,7 +143,7 @@ class _Screen:
             return
         try:
             say(f"[{name}] {line}", flush=True)
-        except OSError:
+        except (ReaderGoneError, OSError):
             self.lost = True
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.close()  # or Python reports the unwritten rest at exit

@@ -11,7 +11,7 @@ from typing import Any
 
 from il_ros.cli import next_steps, options
 from il_ros.cli import run as runner
-from il_ros.cli.episodes.relabel import add_moments, chosen_moments
+from il_ros.cli.episodes.relabel import add_moments, chosen_moments, no_moment
 from il_ros.core import plugins
 from il_ros.core.tables import counted, say, worded
 from il_ros.episodes.bag.reader import BagError
@@ -51,9 +51,11 @@ def add_verb(verbs: Any) -> None:
 
 def _relabel(args: argparse.Namespace) -> int:
     try:
+        if not args.speed > 0:
+            raise RelabelError(f"--speed is {args.speed:g}; it must be above 0")
         found = chosen_moments(args).moments
         if not found:
-            say("no moment to label: mark some in a session (key l), or give --uncertain N")
+            say(no_moment(args))
             return 1
         chosen = [moment for moment in found if _together(moment) == _together(found[0])]
         with tempfile.TemporaryDirectory(prefix="il_ros_") as folder:

@@ -28,9 +28,24 @@ def shown(text: str, *, lines: bool = False) -> str:
     return _CONTROL.sub(escape, text)
 
 
+class ReaderGoneError(Exception):
+    """The reader of the standard output has ended: `il-ros episodes list | head`. This is no failure of the command.
+
+    It is no OSError: those are failures that a command reports with the reason.
+    """
+
+
 def say(text: object = "", *, file: TextIO | None = None, flush: bool = False) -> None:
-    """Print `text` on the terminal (default: standard output), with control characters as their escapes."""
-    print(shown(str(text), lines=True), file=file, flush=flush)
+    """Print `text` on the terminal (default: standard output), with control characters as their escapes.
+
+    Raises ReaderGoneError when nothing reads the standard output any more.
+    """
+    try:
+        print(shown(str(text), lines=True), file=file, flush=flush)
+    except BrokenPipeError as error:
+        if file is None:
+            raise ReaderGoneError from error
+        raise
 
 
 def say_json(**values: object) -> None:

@@ -25,25 +25,25 @@ LONGEST_PHASE_S = 1800.0
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """The demo's settings and folders."""
+    """The demo's settings and folders; an invalid one is a ValueError that names the command's option."""
 
     task: str
     folder: Path
     demonstrations: int = 30
-    held_out: int = 20
+    episodes: int = 20
     seed: int = 0
     changes: tuple[str, ...] = ()
     """Changes of the training recipe, key=value each."""
 
     def __post_init__(self) -> None:
         if self.task not in task_names():
-            raise ValueError(f"task is {self.task!r}; one of: {', '.join(task_names())}")
-        for name, least in (("demonstrations", 2), ("held_out", 1)):
+            raise ValueError(f"--task is {self.task!r}; one of: {', '.join(task_names())}")
+        for name, least in (("demonstrations", 2), ("episodes", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; at least {least} is needed")
+                raise ValueError(f"--{name} is {getattr(self, name)}; at least {least} is needed")
         if not 0 <= self.seed <= self.seed + self.demonstrations <= HELD_OUT_SEED:
             raise ValueError(
-                f"seed is {self.seed}: the seeds of the demonstrations must lie in 0..{HELD_OUT_SEED}"
+                f"--seed is {self.seed}: the seeds of the demonstrations must lie in 0..{HELD_OUT_SEED}"
             )
 
     @property
@@ -88,7 +88,7 @@ def show(plan: DemoPlan) -> Trials:
 def perform(plan: DemoPlan) -> Trials:
     """Record the policy in held-out episodes."""
     given = {"checkpoint": str(plan.checkpoint), "root": str(plan.performed), "operator": "policy"}
-    return _conduct(plan, "deploy", "run", plan.held_out, HELD_OUT_SEED, given)
+    return _conduct(plan, "deploy", "run", plan.episodes, HELD_OUT_SEED, given)
 
 
 def train(plan: DemoPlan) -> None:

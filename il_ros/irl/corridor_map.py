@@ -7,6 +7,7 @@ is left out.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +29,15 @@ class CorridorMap:
     """A corridor as a grid of cells of `cell_m`; an episode begins at the start and ends in the end zone.
 
     `clearance_m` (H, W): distance of each cell's centre from the nearest piece, less the robot's radius.
-    `features` (S, A, 1 + len(CLEARANCES_M)): the length of a move in metres, and for each c of CLEARANCES_M the
-    length times how much the clearance at its end falls short of c, relative to c. A move that leaves the robot where
-    it is has a full length; in the end zone all features are 0.
+    `features` (S, A, 1 + len(limits_m)): the length of a move in metres, and for each c of `limits_m` the length times
+    how much the clearance at its end falls short of c, relative to c. A move that leaves the robot where it is has a
+    full length; in the end zone all features are 0.
     """
 
-    def __init__(self, corridor: Corridor, cell_m: float = CELL_M) -> None:
-        self.cell_m = cell_m
+    def __init__(
+        self, corridor: Corridor, cell_m: float = CELL_M, limits_m: Sequence[float] = CLEARANCES_M
+    ) -> None:
+        self.cell_m, self._limits_m = cell_m, tuple(limits_m)
         self._low_m = corridor.line.min(axis=0) - _MARGIN_M - 1.0
         high_m = corridor.line.max(axis=0) + _MARGIN_M + 1.0
         width, height = (int(count) for count in np.ceil((high_m - self._low_m) / cell_m))
@@ -97,7 +100,7 @@ class CorridorMap:
     def _features(self) -> Vector:
         lengths_m = np.hypot(*np.array(self.grid.moves).T) * self.cell_m  # (A,)
         clearance_m = self.clearance_m[self.grid.free][self.grid.targets]  # (S, A)
-        short = [lengths_m * np.maximum(0.0, 1 - clearance_m / limit_m) for limit_m in CLEARANCES_M]
+        short = [lengths_m * np.maximum(0.0, 1 - clearance_m / limit_m) for limit_m in self._limits_m]
         features = np.stack([np.broadcast_to(lengths_m, clearance_m.shape), *short], axis=2)
         features[list(self.grid.ends)] = 0.0
         return features

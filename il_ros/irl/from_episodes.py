@@ -23,7 +23,7 @@ from il_ros.irl.corridor_map import CorridorMap
 from il_ros.irl.demonstrations import demonstrated
 from il_ros.irl.grid import EIGHT_MOVES, FOUR_MOVES, Grid
 from il_ros.irl.maximum_entropy import L2, Fit, Problem, fit
-from il_ros.irl.reward_models import cell_reward, clearance_reward
+from il_ros.irl.reward_models import cell_reward, clearance_reward, require_fitting
 from il_ros.irl.rewards import TableReward
 from il_ros.records.outcomes import FAILURE
 from il_ros.rewards.cells import CellSettings
@@ -32,6 +32,7 @@ from il_ros.rewards.clearance import ClearanceSettings
 from il_ros.rewards.registry import inputs_of
 from il_ros.sim.fitting import task_for
 from il_ros.sim.lockstep import command_messages
+from il_ros.sim.tasks.corridor_pieces import ROBOT_RADIUS_M
 from il_ros.sim.tasks.drive import DriveTask
 
 MOST_CELLS = 20_000
@@ -85,17 +86,9 @@ def learn_cells(
     where it was seen last. Raises ValueError when no episode remains, settings are those that are found (`low`, `rows`,
     `columns`), a way does not fit `per_distance`, or the map is too large; FloatingPointError as `fit`.
     """
-    inputs, own = inputs_of(contract, settings), CellSettings()
-    for name in ("low", "rows", "columns"):
-        if getattr(settings, name) != getattr(own, name):
-            raise ValueError(
-                f"{name} is {getattr(settings, name)}; it is found in the episodes, and cannot be set"
-            )
+    require_cells(contract, settings)
     shown, left_out = _demonstrations(episodes)
-    axes = list(settings.axes)
-    if max(axes) >= len(inputs.groups):
-        there = ", ".join(f"{place} {name}" for place, name in enumerate(inputs.features_of))
-        raise ValueError(f"axes are {axes}; there is: {there}")
+    inputs, axes = inputs_of(contract, settings), list(settings.axes)
     places = [inputs.features(inputs.raw(episode.observations))[:, axes] for episode in shown]
     cells = [np.floor(place / settings.cell).astype(np.int64) for place in places]
     low = np.min([each.min(axis=0) for each in cells], axis=0) - training.margin
@@ -142,6 +135,19 @@ def learn_cells(
     return TabularOutcome(made, found, left_out)
 
 
+def require_cells(contract: Contract, settings: CellSettings) -> None:
+    """Raise ValueError unless `learn_cells` can begin with these settings under the contract."""
+    features, own = inputs_of(contract, settings).features_of, CellSettings()
+    for name in ("low", "rows", "columns"):
+        if getattr(settings, name) != getattr(own, name):
+            raise ValueError(
+                f"{name} is {getattr(settings, name)}; it is found in the episodes, and cannot be set"
+            )
+    if max(settings.axes) >= len(features):
+        there = ", ".join(f"{place} {name}" for place, name in enumerate(features))
+        raise ValueError(f"axes are {list(settings.axes)}; the places of two features are needed: {there}")
+
+
 def learn_clearance(
     episodes: Sequence[EpisodeArrays],
     contract: Contract,
@@ -155,8 +161,10 @@ def learn_clearance(
     """Learn what a robot's clearance is worth from episodes of the simulated task `drive`.
 
     `seeds`: of the episodes' corridors, by name. The recorded commands are driven again in the simulator, which shows
-    where the robot was. Raises ValueError when no episode remains; FloatingPointError as `fit`.
+    where the robot was. Raises ValueError when no episode remains, or settings do not fit the contract or the task;
+    FloatingPointError as `fit`.
     """
+    require_clearance(contract, settings, training)
     shown, failures = _demonstrations(episodes)
     left_out: dict[str, str] = {}
     problems: list[Problem] = []
@@ -172,7 +180,7 @@ def learn_clearance(
             path_m = _driven_again(task, contract, episode, seed)
             assert task.corridor is not None
             try:
-                seen = CorridorMap(task.corridor)
+                seen = CorridorMap(task.corridor, limits_m=settings.limits_m)
                 mdp = seen.mdp()
                 problems.append(Problem(mdp, seen.features, demonstrated(mdp, [seen.episode(path_m)])))
                 used.append(episode.name)
@@ -184,6 +192,23 @@ def learn_clearance(
     found = fit(problems, l2=training.l2, iterations=training.iterations, progress=progress)
     made = clearance_reward(contract, found, settings, version=version, episodes=used)
     return TabularOutcome(made, found, failures | left_out)
+
+
+def require_clearance(contract: Contract, settings: ClearanceSettings, training: TabularTraining) -> None:
+    """Raise ValueError unless `learn_clearance` can begin with these settings under the contract."""
+    require_fitting("clearance", settings, contract)
+    if settings.radius_m != ROBOT_RADIUS_M:
+        raise ValueError(
+            f"radius_m is {settings.radius_m:g}; that of the robot of '{DriveTask.name}' is {ROBOT_RADIUS_M:g}, and it "
+            "cannot be set"
+        )
+    own = TabularTraining()
+    for name in ("margin", "diagonal"):
+        if getattr(training, name) != getattr(own, name):
+            raise ValueError(
+                f"{name} is {getattr(training, name)}; it has a meaning with the family cells only: the map of "
+                f"'{DriveTask.name}' is known"
+            )
 
 
 def _demonstrations(episodes: Sequence[EpisodeArrays]) -> tuple[list[EpisodeArrays], dict[str, str]]:
@@ -199,7 +224,7 @@ def _demonstrations(episodes: Sequence[EpisodeArrays]) -> tuple[list[EpisodeArra
 def _way(grid: Grid, cells: NDArray[np.int64], name: str, settings: CellSettings) -> list[int]:
     """Return the states of an episode on the map; `cells` (T, 2): row and column of each tick."""
     states = grid.walk(grid.state((int(cells[0, 0]), int(cells[0, 1]))), grid.number[tuple(cells.T)].tolist())
-    if len(states) < len(cells) and not settings.per_distance:
+    if 1 < len(states) < len(cells) and not settings.per_distance:
         raise ValueError(
             f"{name}: passes {counted(len(states), 'cell')} in {counted(len(cells), 'tick')}, so a step is less than a "
             "move from cell to cell: set per_distance=true"

@@ -17,6 +17,7 @@ from il_ros.irl.maximum_entropy import Fit
 from il_ros.irl.rewards import TableReward
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.normaliser import Affine, Normaliser
+from il_ros.policies.protocol import RewardModel
 from il_ros.rewards.cells import CellReward, CellSettings
 from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rewards.clearance import ClearanceSettings
@@ -77,6 +78,11 @@ def clearance_reward(
     return _loaded("clearance", settings, contract, kept, version, _metrics(episodes, found))
 
 
+def require_fitting(family: str, settings: RewardSettings, contract: Contract) -> None:
+    """Raise ValueError, naming the setting, unless a reward of these settings reads what the contract has."""
+    _network(family, settings, contract)
+
+
 def heat_of(reward: LoadedReward) -> Vector:
     """Return the rewards of the cells of a map (rows, columns); NaN where nothing can be.
 
@@ -97,13 +103,17 @@ def _loaded(
     version: str,
     metrics: dict[str, Any],
 ) -> LoadedReward:
+    network, normaliser = _network(family, settings, contract)
+    network.load_state_dict(kept)
+    return LoadedReward(contract, family, settings, network, normaliser, version, metrics)
+
+
+def _network(family: str, settings: RewardSettings, contract: Contract) -> tuple[RewardModel, Normaliser]:
     features = len(inputs_of(contract, settings).groups)
     form = ActionForm(contract)
     state, actions = Affine(np.zeros(features), np.ones(features)), Affine(np.zeros(form.size), _sizes(form))
     normaliser = Normaliser(state, actions)
-    network = make_reward(family, settings, contract, normaliser)
-    network.load_state_dict(kept)
-    return LoadedReward(contract, family, settings, network, normaliser, version, metrics)
+    return make_reward(family, settings, contract, normaliser), normaliser
 
 
 def _sizes(form: ActionForm) -> Vector:

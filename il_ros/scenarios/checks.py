@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from il_ros.core import atomic, contract
@@ -12,10 +12,13 @@ from il_ros.core.contract import ContractError
 from il_ros.core.tables import worded
 from il_ros.policies.lineage import find_policy
 from il_ros.records import trials
+from il_ros.rewards.folders import find_reward
 from il_ros.scenarios.graph import NodeSpec, Spec
 
 _MOST_S = 120.0
 """Time for the check of a checkpoint, which imports torch."""
+TOLD_S = 1.0
+"""Time that such a check takes without a word."""
 _WRITTEN = {
     "recorder": {"root": "the episodes"},
     "trainer": {"checkpoint": "the policies"},
@@ -27,15 +30,16 @@ class CheckError(ValueError):
     """A scenario cannot work; the message says what is wrong, each thing once."""
 
 
-def check_files(specs: Sequence[Spec]) -> None:
+def check_files(specs: Sequence[Spec], tell: Callable[[str], object] = lambda line: None) -> None:
     """Raise CheckError if a contract, a recipe, a checkpoint or a reward model of the nodes cannot be used.
 
-    So does a folder, or a result file, that a node could not write.
+    So does a folder, or a result file, that a node could not write. `tell` gets a sentence about what takes longer
+    than TOLD_S.
     """
     own = [spec for spec in specs if isinstance(spec, NodeSpec) and spec.package == "il_ros"]
     problems = dict.fromkeys(_files(own))
     if not problems:  # a policy is compared with the contract
-        problems = dict.fromkeys((*_policies(own), *_rewards(own)))
+        problems = dict.fromkeys((*_policies(own, tell), *_rewards(own, tell)))
     if problems:
         raise CheckError("\n".join(problems))
 
@@ -90,7 +94,7 @@ def _recipe(name: str) -> Iterator[str]:
         yield str(error)
 
 
-def _policies(specs: Sequence[NodeSpec]) -> Iterator[str]:
+def _policies(specs: Sequence[NodeSpec], tell: Callable[[str], object]) -> Iterator[str]:
     for spec in specs:
         if spec.executable != "policy_server":
             continue
@@ -103,19 +107,36 @@ def _policies(specs: Sequence[NodeSpec]) -> Iterator[str]:
             yield str(error)
             continue
         wanted = str(spec.parameters.get("contract", ""))
-        yield from _loaded(folder, wanted)
+        yield from _loaded(tell, folder, wanted)
 
 
-def _rewards(specs: Sequence[NodeSpec]) -> Iterator[str]:
+def _rewards(specs: Sequence[NodeSpec], tell: Callable[[str], object]) -> Iterator[str]:
     for spec in specs:
         for family in ("success", "progress") if spec.executable == "judge" else ():
             if folder := str(spec.parameters.get(family, "")):
-                yield from _loaded(folder, str(spec.parameters.get("contract", "")), family)
+                try:
+                    find_reward(Path(folder))
+                except ValueError as error:  # found without torch
+                    yield str(error)
+                    continue
+                yield from _loaded(tell, folder, str(spec.parameters.get("contract", "")), family)
 
 
-def _loaded(folder: str, wanted: str, *family: str) -> Iterator[str]:
+def _loaded(tell: Callable[[str], object], folder: str, wanted: str, *family: str) -> Iterator[str]:
     # in another process: the weights and torch are not needed here
     words = [sys.executable, "-m", "il_ros.scenarios.policy_check", folder, wanted, *family]
-    ran = subprocess.run(words, capture_output=True, text=True, timeout=_MOST_S, check=False)
-    if ran.returncode != 0:
-        yield ran.stderr.strip() or f"{folder}: the checkpoint could not be checked"
+    what = f"the {family[0]} model" if family else "the policy"
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as checking:
+        try:
+            try:
+                _, said = checking.communicate(timeout=TOLD_S)
+            except subprocess.TimeoutExpired:
+                tell(f"checking {what} in {folder}")
+                _, said = checking.communicate(timeout=_MOST_S)
+        except subprocess.TimeoutExpired:
+            yield f"{folder}: {what} could not be loaded within {_MOST_S:.0f} s"
+            return
+        finally:
+            checking.kill()  # also at Ctrl-C; nothing happens to one that has ended
+    if checking.returncode != 0:
+        yield said.strip() or f"{folder}: the checkpoint could not be checked"

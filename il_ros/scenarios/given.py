@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from il_ros.interactive.modes.beta import BetaSchedule
 from il_ros.sim.tasks.task import task_class, task_names
 
 Given = Mapping[str, str]
@@ -65,6 +66,22 @@ def whole_number(given: Given, name: str) -> int:
     if not value.is_integer():
         raise ValueError(f"{name}:={given[name]}: a whole number is needed")
     return int(value)
+
+
+def share(given: Given, name: str) -> float:
+    """Return an argument as a number; raises ValueError when it is not one from 0 to 1."""
+    value = number(given, name)
+    if value > 1:
+        raise ValueError(f"{name}:={given[name]}: a number from 0 to 1 is needed")
+    return value
+
+
+def beta(given: Given) -> str:
+    """Return the argument `beta`; raises ValueError when it is no schedule."""
+    try:
+        return BetaSchedule(given["beta"]).text
+    except ValueError as error:
+        raise ValueError(f"beta:={given['beta']}: {error}") from error
 
 
 def contract(given: Given) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 from il_ros.core import share
@@ -45,6 +46,11 @@ def node(
         values["autostart"] = given["autostart"] == "true"
     if sim_time is not None or given.get("sim") == "true":
         required = {*required, "use_sim_time"}
+    if given["namespace"] and not _NAMESPACE.fullmatch(given["namespace"]):
+        raise ValueError(
+            f"namespace:={given['namespace']} must be names of letters, digits and underscores with / between them, "
+            "such as left or fleet/left"
+        )
     whole = full_name(name, given["namespace"], _pushed(given))
     kept: dict[str, Value] = {}
     warnings: list[str] = []
@@ -69,6 +75,9 @@ def node(
         log_level=given.get("log_level", ""),
         warnings=tuple(warnings),
     )
+
+
+_NAMESPACE = re.compile(r"/|/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 
 
 def _was_given(given: Given, parameter: str, source: Mapping[str, str]) -> bool:

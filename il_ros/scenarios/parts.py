@@ -15,11 +15,13 @@ from il_ros.records.rating import TOPIC as RATING
 from il_ros.scenarios.given import (
     Given,
     answers,
+    beta,
     contract,
     in_rounds,
     in_session,
     lockstep,
     number,
+    share,
     simulated_takeovers,
     starts_at_rest,
     task_contract,
@@ -119,7 +121,7 @@ def supervisor(given: Given) -> tuple[NodeSpec, ...]:
         parameters["mode"] = REST_MODE if in_session(given) and at_rest else given["mode"]
     if "beta" in given:
         parameters |= {
-            "dagger.beta": given["beta"],
+            "dagger.beta": beta(given),
             "dagger.unit": given["unit"],
             "dagger.seed": whole_number(given, "seed"),
             "gated.ask": number(given, "ask"),
@@ -186,7 +188,7 @@ def judge(given: Given) -> tuple[NodeSpec, ...]:
     models: dict[str, Value] = {name: given.get(f"{name}_model", "") for name in ("success", "progress")}
     if not any(models.values()):
         return ()
-    parameters: dict[str, Value] = {"contract": contract(given), "end_at": number(given, "end_at"), **models}
+    parameters: dict[str, Value] = {"contract": contract(given), "end_at": share(given, "end_at"), **models}
     by = {name: f"{name}_model" for name in models}
     return (node(given, "judge", "judge", parameters, source=by),)
 

@@ -1,6 +1,8 @@
 """The `il-ros` command: help, exit statuses, fast start."""
 
 import ast
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -221,6 +223,39 @@ def test_a_misspelt_folder_is_named_before_torch_is_imported(tmp_path):
     assert all(any(word in line for word in ("nowhere", "file/", "--sure is 2")) for line in lines), (
         done.stderr
     )
+
+
+@pytest.mark.parametrize(
+    "words", [["plugins"], ["episodes", "list", "none"], ["contract", "from-env", "Pendulum-v1"]]
+)
+def test_a_reader_that_has_ended_is_no_failure(words, tmp_path, monkeypatch):
+    (tmp_path / "none").mkdir()
+    reader, writer = os.pipe()
+    os.close(reader)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "w") as pipe:
+        told = io.StringIO()
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "stdout", pipe)
+        monkeypatch.setattr(sys, "stderr", told)
+        monkeypatch.setattr(told, "close", lambda: None)
+        assert cli.main(words) == 0
+    assert told.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", ""],
+        ["evaluate", "checkpoint", "--json", ""],
+        ["episodes", "list", "--root", ""],
+        ["demo", "-o", ""],
+    ],
+)
+def test_an_empty_file_name_is_refused(words, capsys):  # such as that of an unset variable of the shell
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    assert "the name of a file or folder is empty" in capsys.readouterr().err
 
 
 def test_results_appear_in_a_pipe_before_the_command_ends(monkeypatch):

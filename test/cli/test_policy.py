@@ -139,4 +139,4 @@ def test_a_rollback_that_cannot_be_changes_nothing_and_says_why(tmp_path, capsys
 def test_a_folder_that_does_not_exist_is_named(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["policy", *words]) == 1
-    assert "there is no folder nosuch" in capsys.readouterr().err
+    assert "nosuch: there is no such folder" in capsys.readouterr().err

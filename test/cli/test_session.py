@@ -3,6 +3,7 @@
 import sys
 import termios
 
+import made_episodes as made
 import pytest
 from pseudo_terminal import InTerminal
 
@@ -65,6 +66,30 @@ def show_what_was_right(tmp_path):
         relabel.close()
     made = scan(tmp_path / "root").usable[1].info
     assert made.made_from.startswith("episode_000001 at")
+
+
+@pytest.mark.parametrize("command", ["session", "episodes"])
+def test_what_cannot_be_relabelled_names_the_option(tmp_path, capsys, command):
+    (tmp_path / "empty").mkdir()
+    words = [command, "relabel", "--root", str(tmp_path / "empty")]
+    for wrong, says in (
+        ([], f"{tmp_path}/empty: no episodes"),
+        (["--before", "-1"], "--before is -1; it must be 0 or more"),
+        (["--uncertain", "-2"], "--uncertain is -2; it must be 0 or more"),
+        (["--speed" if command == "session" else "--seconds", "0"], "is 0; it must be above 0"),
+    ):
+        assert main([*words, *wrong]) == 1
+        assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["session", "episodes"])
+def test_episodes_without_states_or_marks_are_told_once(tmp_path, capsys, command):
+    for number in (1, 2):
+        made.write(tmp_path / "episodes", made.recorded(20), number=number)
+    assert main([command, "relabel", "--root", str(tmp_path / "episodes")]) == 1
+    said = capsys.readouterr().out
+    assert said.count("holds no message of task/state") == 1
+    assert said.startswith("episode_000001, episode_000002: holds no message of task/state")
 
 
 def test_a_report_without_episodes_is_refused(tmp_path, capsys):

@@ -72,9 +72,9 @@ def test_the_bar_shows_what_the_result_file_holds_whatever_the_conductor_says(tm
     ("wrong", "words"),
     [
         ({"task": "juggle"}, "juggle"),
-        ({"demonstrations": 1}, "demonstrations is 1"),
-        ({"held_out": 0}, "held_out is 0"),
-        ({"seed": HELD_OUT_SEED}, f"seed is {HELD_OUT_SEED}"),
+        ({"demonstrations": 1}, "--demonstrations is 1; at least 2 is needed"),
+        ({"episodes": 0}, "--episodes is 0; at least 1 is needed"),
+        ({"seed": HELD_OUT_SEED}, f"--seed is {HELD_OUT_SEED}"),
     ],
 )
 def test_an_invalid_plan_is_refused(tmp_path, wrong, words):

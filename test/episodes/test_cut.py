@@ -222,15 +222,42 @@ def test_a_part_of_an_own_episode_keeps_the_contract_that_it_was_recorded_under(
     assert main(["episodes", "verify", str(part)]) == 0, capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (["--span", "1-"], "--span 1-: must be two times in seconds, such as 12.5-20"),
+        (["--span", "2-1"], "--span 2-1: must end after it begins"),
+        (["--span", "1-2", "--topic", "/joy"], "--topic /joy and --span 1-2: only one of them"),
+        (["--span", "1-2", "--button", "3"], "--button 3 needs the --topic of a gamepad, not --span"),
+        (
+            ["--button", "3"],
+            "--button 3 needs the --topic of a gamepad; give --topic, perhaps with --button, or --span",
+        ),
+        (["--span", "1-2", "--pre-roll", "61"], "--pre-roll is 61; it must be from 0 to 60 s"),
+        (["--span", "1-2", "--root", __file__], f"{__file__}: is not a folder"),
+    ],
+)
+def test_what_cannot_be_cut_names_the_option(long, tmp_path, capsys, wrong, says):
+    assert main(["episodes", "cut", str(long), "--root", str(tmp_path / "episodes"), *wrong]) == 1
+    assert f"il-ros episodes cut: {says}" in capsys.readouterr().err
+    assert not (tmp_path / "episodes").exists()
+
+
+def test_a_file_that_is_no_bag_is_called_so(tmp_path, capsys):
+    file = tmp_path / "notes.txt"
+    file.write_text("a list")
+    assert main(["episodes", "cut", str(file), "--root", str(tmp_path / "episodes"), "--span", "1-2"]) == 1
+    assert f"{file}: is no file of a bag, which ends in .mcap or .db3" in capsys.readouterr().err
+
+
 def test_the_command_cuts_and_the_episodes_are_trained_on(long, tmp_path, capsys):
     root, contract = tmp_path / "episodes", tmp_path / "made_up.yaml"
     contract.write_text(made.TEXT)
     words = ["episodes", "cut", str(long), "--root", str(root), "--contract", str(contract)]
     assert main([*words, "--topic", "/demonstrating"]) == 0
-    assert "2 episodes" in capsys.readouterr().out
-    assert main([*words, "--span", "1-"]) == 1
-    assert "--span 1-: must be two times" in capsys.readouterr().err
-    assert main([*words, "--span", "1-2", "--topic", "/joy"]) == 1
-    assert "give either --topic" in capsys.readouterr().err
+    said = capsys.readouterr().out
+    assert "2 episodes, " in said
+    assert f", in {root}: episode_000001 to episode_000002\n" in said
+    assert f"next: il-ros train {root}" in said
     quick = ["--set", "inputs=[joints]", "--set", "epochs=2", "--set", "hidden=[8]"]
     assert main(["train", str(root), "--out", str(tmp_path / "out"), *quick]) == 0

@@ -47,6 +47,8 @@ def test_clearance_and_features_by_hand():
     clearance = 0.54 - abs(seen.centre_m(state)[1])
     short = [0.1 * max(0.0, 1 - clearance / limit) for limit in (0.1, 0.2, 0.3)]
     np.testing.assert_allclose(to_the_right, [0.1, *short], atol=1e-9)
+    of_half = CorridorMap(straight(Place(4.0, 0.0)), limits_m=(0.5,)).features[state, 0]
+    np.testing.assert_allclose(of_half, [0.1, 0.1 * (1 - clearance / 0.5)], atol=1e-9)
     assert seen.features[state, 4, 0] == pytest.approx(0.1 * np.sqrt(2))
     assert not seen.features[list(seen.grid.ends)].any()
 

@@ -113,8 +113,12 @@ def test_the_command_learns_a_map_on_which_what_was_shown_is_worth_more(
     ("changes", "says"),
     [
         (["cell=0.1"], "so a step is less than a move from cell to cell: set per_distance=true"),
-        (["cell=0.1", "axes=[0, 2]"], "there is: 0 observation/data/0, 1 observation/data/1"),
+        (
+            ["cell=0.1", "axes=[0, 2]"],
+            "axes are [0, 2]; the places of two features are needed: 0 observation/data/0, 1 ",
+        ),
         (["cell=5", "per_distance=true"], "no episode leaves its first cell of 5; set a smaller cell"),
+        (["cell=5"], "no episode leaves its first cell of 5; set a smaller cell"),
         (["cell=0.001", "per_distance=true"], "at most 20000 cells are possible: set a larger cell"),
         (["rows=4"], "rows is 4; it is found in the episodes, and cannot be set"),
         (["l2=0"], "l2 is 0; it must be finite and above 0"),
@@ -150,10 +154,27 @@ def test_the_worth_of_clearance_is_learnt_from_episodes_of_drive(tmp_path, capsy
     assert weights.shape == (4,)
     assert weights[0] < 0  # a way costs
     assert il_ros(["reward", "rank", str(root), "--reward", str(out)]) == 0
-    assert "(clearance), 1 episode" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "(clearance), 1 episode" in told
+    assert "success seen" not in told  # only a success model sees one
+    other = tmp_path / "v2"
+    words = ["reward", "train", str(root), "--family", "clearance", "--out", str(other)]
+    assert il_ros([*words, "--set", "limits_m=[0.5]"]) == 0
+    assert "short of 0.5 m: " in capsys.readouterr().out
+    assert checkpoint.load(other).network.get_buffer("weights").shape == (2,)  # of a metre, and of 0.5 m
+    for change, says in (
+        ("radius_m=0.2", "radius_m is 0.2; that of the robot of 'drive' is 0.16, and it cannot be set"),
+        ("speed=base", "speed: contract 'drive' has no action 'base'; it has: base/linear.x, base/angular.z"),
+        ("inputs=[scanner]", "inputs: contract 'drive' has no 'scanner'; it has: scan"),
+        ("margin=5", "margin is 5; it has a meaning with the family cells only"),
+    ):
+        assert il_ros([*words[:-1], str(tmp_path / "v3"), "--set", change]) == 2
+        out_text, err_text = capsys.readouterr()
+        assert f"--set: {says}" in err_text
+        assert out_text == ""  # before the episodes are read
 
 
 def test_clearance_is_of_the_simulated_task_alone(around, tmp_path, capsys):
     words = ["reward", "train", str(around), "--family", "clearance", "--out", str(tmp_path / "v1")]
     assert il_ros(words) == 2
-    assert "episode_000001: no episode of the simulated task 'drive' from a seed" in capsys.readouterr().err
+    assert f"{around}: no episode of the simulated task 'drive'" in capsys.readouterr().err

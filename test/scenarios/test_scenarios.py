@@ -312,6 +312,23 @@ def test_an_argument_that_is_not_a_number_is_refused_by_name():
         SCENARIOS["sim"].nodes({"seed": "2.5"})
 
 
+def test_an_argument_that_a_node_would_refuse_is_refused_before_the_start():
+    with pytest.raises(ValueError, match=r"beta:=3: beta schedule '3' is not known; examples: constant:0\.3"):
+        SCENARIOS["dagger"].nodes({"beta": "3"})
+    with pytest.raises(ValueError, match="end_at:=7: a number from 0 to 1 is needed"):
+        SCENARIOS["dagger"].nodes({"success_model": "reward", "end_at": "7"})
+
+
+@pytest.mark.parametrize("namespace", ["a//b", "a b", "1st", "left/", "//", "a-b"])
+def test_a_namespace_that_ros_does_not_take_is_refused_by_name(namespace):
+    with pytest.raises(
+        ValueError, match=rf"namespace:={namespace} must be names of letters, digits and under"
+    ):
+        SCENARIOS["sim"].nodes({"namespace": namespace})
+    for right in ("", "/", "left", "/fleet/left_2"):
+        SCENARIOS["sim"].nodes({"namespace": right})
+
+
 def test_the_simulator_publishes_a_camera_on_request_if_the_contract_observes_it(tmp_path):
     text = share.path("config", "contracts", "arm_push_images.yaml").read_text()
     own = tmp_path / "side.yaml"

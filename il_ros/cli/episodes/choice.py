@@ -1,8 +1,7 @@
-"""Resolves episodes and contracts from command-line arguments."""
+"""Resolves episodes and contracts from command-line arguments, which `il_ros.cli.options` declares."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,15 +11,6 @@ from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.catalogue import Entry, look, scan
 from il_ros.episodes.foreign_types import read_beside
 from il_ros.episodes.layout import INFO_FILE, LayoutError, episode_name
-
-
-def add_contract(parser: argparse.ArgumentParser) -> None:
-    """Add the option for a contract other than the recorded one."""
-    parser.add_argument(
-        "--contract",
-        metavar="CONTRACT",
-        help="interpret it under this contract, a file or a packaged name (default: the recorded one)",
-    )
 
 
 def folder_of(word: str, root: Path) -> Path:
@@ -64,12 +54,12 @@ def some_entries_of(words: Sequence[str], root: Path) -> list[Entry]:
     return found
 
 
-def contract_for(entry: Entry, name: str | None) -> Contract:
-    """Return the contract for an episode: that of a file or a packaged name, or the recorded one.
+def contract_for(entry: Entry, name: str) -> Contract:
+    """Return the contract for an episode: that of a file or a packaged name, or, when "", the recorded one.
 
     Raises ContractError when it can't be read or does not exist.
     """
-    if name is not None:
+    if name:
         return read_beside(lambda: contracts.find(name), lambda: [entry.folder])
     if entry.info is None or not entry.info.contract_text:
         raise ContractError(

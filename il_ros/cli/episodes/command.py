@@ -80,8 +80,6 @@ def run(args: argparse.Namespace) -> int:
     """Run the verb; return 1 on failure, with the reason on stderr."""
     try:
         return int(args.act(args))
-    except BrokenPipeError:
-        raise
     except _EXPECTED as error:
         say(f"il-ros episodes {args.verb}: {worded(error)}", file=sys.stderr)
         return 1

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli.episodes.choice import add_contract
+from il_ros.cli import next_steps, options
+from il_ros.core import atomic
 from il_ros.core import contract as contracts
 from il_ros.core.progress import with_progress
 from il_ros.core.tables import counted, say
@@ -22,13 +23,13 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     """Add the verb."""
     parser = verbs.add_parser(
         "cut",
-        parents=[common],
         help="cut a long bag with many demonstrations into episodes",
         description="Write each demonstration in a bag of any recorder as an episode under --root. A demonstration "
         "lasts while a Bool topic is true (--topic), from one press of a gamepad's button to the next (--topic, "
         "--button), or as given (--span). The bag stays as it is.",
     )
     parser.add_argument("bag", type=Path, metavar="BAG", help="a rosbag2 folder, or one file of it")
+    options.add_root(parser)
     parser.add_argument("--topic", help="of std_msgs/Bool; with --button of sensor_msgs/Joy")
     parser.add_argument("--button", type=int, metavar="NUMBER", help="the button's number, from 0")
     parser.add_argument(
@@ -38,7 +39,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         metavar="FROM-TO",
         help="seconds after the bag's first message, such as 12.5-20; may be repeated",
     )
-    add_contract(parser)
+    options.add_contract(parser)
     parser.add_argument("--task", default="", help="name of the task")
     parser.add_argument("--instruction", default="", help="what was to be done, in words")
     parser.add_argument("--outcome", choices=OUTCOMES, default=UNMARKED, help="default: unmarked")
@@ -49,10 +50,18 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _cut(args: argparse.Namespace) -> int:
-    if bool(args.topic) == bool(args.span) or (args.button is not None and not args.topic):
-        raise CutError("give either --topic, perhaps with --button, or --span")
+    if args.topic and args.span:
+        raise CutError(
+            f"--topic {args.topic} and --span {args.span[0]}: only one of them can say what is cut"
+        )
+    if not args.topic and not args.span:
+        given = "" if args.button is None else f"--button {args.button} needs the --topic of a gamepad; "
+        raise CutError(f"{given}give --topic, perhaps with --button, or --span")
+    if args.button is not None and not args.topic:
+        raise CutError(f"--button {args.button} needs the --topic of a gamepad, not --span")
     if not 0 <= args.pre_roll <= 60:
-        raise CutError(f"--pre-roll {args.pre_roll:g} must be from 0 to 60 s")
+        raise CutError(f"--pre-roll is {args.pre_roll:g}; it must be from 0 to 60 s")
+    atomic.require_folder(args.root)
     require_whole(args.bag)
     bag = open_bag(args.bag)
     notes: list[str] = []
@@ -63,17 +72,22 @@ def _cut(args: argparse.Namespace) -> int:
     else:
         found, notes = by_flag(bag, args.topic)
     options = CutOptions(
-        contract=None if args.contract is None else contracts.find(args.contract),
+        contract=contracts.find(args.contract) if args.contract else None,
         task=args.task,
         instruction=args.instruction,
         outcome=args.outcome,
         pre_roll_s=args.pre_roll,
     )
     report = cut(bag, args.root, found, options, _shown)
-    names = f": {report.folders[0].name} to {report.folders[-1].name}" if report.folders else ""
+    names = ""
+    if report.folders:
+        first, last = report.folders[0].name, report.folders[-1].name
+        names = f", in {args.root}: " + (first if first == last else f"{first} to {last}")
     say(f"{counted(len(report.folders), 'episode')}, {counted(report.messages, 'message')}{names}")
     for note in (*notes, *report.notes):
         say(f"  {note}")
+    if report.folders:
+        next_steps.tell(next_steps.after_recording(args.root))
     return 0 if report.folders or report.there else 1
 
 
@@ -85,4 +99,7 @@ def _span(text: str) -> tuple[float, float]:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", text)
     if found is None:
         raise CutError(f"--span {text}: must be two times in seconds, such as 12.5-20")
-    return float(found[1]), float(found[2])
+    begin, end = float(found[1]), float(found[2])
+    if begin >= end:
+        raise CutError(f"--span {text}: must end after it begins")
+    return begin, end

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli.episodes.choice import add_contract, contract_for, folder_of, some_entries_of
+from il_ros.cli import options
+from il_ros.cli.episodes.choice import contract_for, folder_of, some_entries_of
 from il_ros.core import atomic
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
@@ -37,7 +38,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "episodes", nargs="*", metavar="EPISODE", help="episodes or their folder (default: --root)"
     )
-    add_contract(parser)
+    options.add_contract(parser)
     parser.add_argument(
         "--policy",
         type=Path,
@@ -113,14 +114,14 @@ def _doctor(args: argparse.Namespace) -> int:
 
 def _contract(args: argparse.Namespace, entries: Sequence[Entry]) -> Contract:
     """Return the given contract, or the one under which all episodes were recorded."""
-    if args.contract is not None:
+    if args.contract:
         return read_beside(lambda: contracts.find(args.contract), lambda: [entry.folder for entry in entries])
     known = [
         entry for entry in entries if entry.usable and entry.info is not None and entry.info.contract_text
     ]
     if not known:
         raise ContractError("no usable episode was recorded with a contract; give one with --contract FILE")
-    first = contract_for(known[0], None)
+    first = contract_for(known[0], "")
     for entry in known[1:]:
         if entry.info is not None and entry.info.contract_hash != known[0].info.contract_hash:  # type: ignore[union-attr]
             raise ContractError(

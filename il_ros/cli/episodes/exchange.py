@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from il_ros.cli import options
-from il_ros.cli.episodes.choice import add_contract, contract_for, entries_of
+from il_ros.cli.episodes.choice import contract_for, entries_of
 from il_ros.core import atomic
 from il_ros.core import contract as contracts
 from il_ros.core.progress import with_progress
@@ -58,7 +59,6 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     _add_robomimic_import(formats, common)
     parser = verbs.add_parser(
         "merge",
-        parents=[common],
         help="put the shards of an export or import together",
         description="Put all shards of one 'export ... --shard' or 'import ... --shard' together. The result is "
         "the one that the conversion without shards gives; the shards stay as they are.",
@@ -72,7 +72,9 @@ def _merge(args: argparse.Namespace) -> int:
     kind = read_record(args.shards[0]).kind
     if kind == IMPORT:
         count = merge_imports(args.shards, args.out)
-        return _said([f"{args.out}: {counted(count, 'episode')}", f"next: il-ros train {args.out}"])
+        return _said(
+            [f"{args.out}: {counted(count, 'episode')}", f"next: il-ros train {shlex.quote(str(args.out))}"]
+        )
     if kind == ROBOMIMIC:
         return _said(merge_robomimic(args.shards, args.out).lines())
     return _said(merge_lerobot(args.shards, args.out, progress=_steps).lines())
@@ -92,6 +94,12 @@ def _add_shard(parser: argparse.ArgumentParser, where: str) -> None:
     )
 
 
+def _parts(out: Path, shard: Shard | None) -> tuple[str, str]:
+    """Return an export's result and the pattern of its parts, for a shell."""
+    of = 1 if shard is None else shard.of
+    return shlex.quote(str(out)), f"{shlex.quote(str(out))}.shard-*-of-{of}"
+
+
 def _add_jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=int, default=0, metavar="N", help="processes at a time (default: one per core)"
@@ -99,7 +107,24 @@ def _add_jobs(parser: argparse.ArgumentParser) -> None:
 
 
 def _shard(args: argparse.Namespace) -> Shard | None:
-    return None if args.shard is None else Shard.parse(args.shard)
+    if args.shard is None:
+        return None
+    try:
+        return Shard.parse(args.shard)
+    except ExchangeError as error:
+        raise ExchangeError(f"--{error}") from error
+
+
+def _after_shard(shard: Shard | None, *words: object) -> list[str]:
+    """Return the line with the command that puts the parts together, if this is one part of several.
+
+    `words`: the result, and the parts, whose names a shell finds.
+    """
+    if shard is None or shard.of == 1:
+        return []
+    return [
+        f"next, with all {shard.of} parts in one place: il-ros episodes merge {' '.join(map(str, words))}"
+    ]
 
 
 def _add_lerobot_export(formats: Any, common: argparse.ArgumentParser) -> None:
@@ -112,7 +137,7 @@ def _add_lerobot_export(formats: Any, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("episodes", nargs="*", metavar="EPISODE", help="default: all under --root")
     parser.add_argument("-o", "--out", type=Path, metavar="OUT", required=True, help="folder of the data set")
-    add_contract(parser)
+    options.add_contract(parser)
     _add_shard(parser, "into OUT.shard-I-of-N")
     parser.add_argument("--append", action="store_true", help="add the episodes to the data set OUT")
     parser.add_argument("--fps", type=int, help="frames per second (default: the contract's rate)")
@@ -150,6 +175,7 @@ def _add_lerobot_export(formats: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _export_lerobot(args: argparse.Namespace) -> int:
+    shard = _shard(args)
     options = ExportOptions(
         fps=args.fps,
         actions=args.actions,
@@ -166,12 +192,12 @@ def _export_lerobot(args: argparse.Namespace) -> int:
         entries_of(args.episodes, args.root),
         args.out,
         options,
-        contract=None if args.contract is None else contracts.find(args.contract),
+        contract=contracts.find(args.contract) if args.contract else None,
         append=args.append,
-        shard=_shard(args),
+        shard=shard,
         progress=_steps,
     )
-    return _said(report.lines())
+    return _said([*report.lines(), *_after_shard(shard, *_parts(args.out, shard))])
 
 
 def _add_robomimic_export(formats: Any, common: argparse.ArgumentParser) -> None:
@@ -187,7 +213,7 @@ def _add_robomimic_export(formats: Any, common: argparse.ArgumentParser) -> None
     parser.add_argument(
         "-o", "--out", type=Path, metavar="FILE", required=True, help="a new file, such as push.hdf5"
     )
-    add_contract(parser)
+    options.add_contract(parser)
     parser.add_argument(
         "--validation", type=float, default=0.1, help="share of the frames in the mask 'valid' (default: 0.1)"
     )
@@ -199,6 +225,7 @@ def _add_robomimic_export(formats: Any, common: argparse.ArgumentParser) -> None
 
 def _export_robomimic(args: argparse.Namespace) -> int:
     require_share(args.validation)
+    shard = _shard(args)
     select, chosen = Selection(poor=args.poor), []
     for entry in entries_of(args.episodes, args.root):
         why = select.poorness(entry) if entry.usable else entry.reason
@@ -214,11 +241,11 @@ def _export_robomimic(args: argparse.Namespace) -> int:
         own,
         args.out,
         validation=args.validation,
-        shard=_shard(args),
+        shard=shard,
         jobs=args.jobs,
         progress=_steps,
     )
-    return _said(done.lines())
+    return _said([*done.lines(), *_after_shard(shard, *_parts(args.out, shard))])
 
 
 def _add_lerobot_import(formats: Any, common: argparse.ArgumentParser) -> None:
@@ -231,7 +258,7 @@ def _add_lerobot_import(formats: Any, common: argparse.ArgumentParser) -> None:
         "import goes on when it is called again.",
     )
     options.add_lerobot_data(parser)
-    add_contract(parser)
+    options.add_contract(parser)
     parser.add_argument(
         "--feature",
         action="append",
@@ -256,20 +283,21 @@ def _add_lerobot_import(formats: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _import_lerobot(args: argparse.Namespace) -> int:
+    shard = _shard(args)
     atomic.require_folder(args.root)
     report = import_lerobot(
         args.path,
         args.root,
-        contract=None if args.contract is None else contracts.find(args.contract),
+        contract=contracts.find(args.contract) if args.contract else None,
         features=dict(_pair("feature", word) for word in args.feature),
         episodes=None if args.episodes is None else _numbers(args.episodes),
         demonstrations=args.demonstrations,
         lossless=args.lossless,
-        shard=_shard(args),
+        shard=shard,
         jobs=args.jobs,
         progress=_importing,
     )
-    return _imported(report, args.root)
+    return _imported(report, args.root, shard)
 
 
 def _add_robomimic_import(formats: Any, common: argparse.ArgumentParser) -> None:
@@ -282,7 +310,7 @@ def _add_robomimic_import(formats: Any, common: argparse.ArgumentParser) -> None
         "on when it is called again.",
     )
     options.add_robomimic_data(parser)
-    add_contract(parser)
+    options.add_contract(parser)
     parser.add_argument(
         "--observation",
         action="append",
@@ -296,22 +324,26 @@ def _add_robomimic_import(formats: Any, common: argparse.ArgumentParser) -> None
 
 
 def _import_robomimic(args: argparse.Namespace) -> int:
+    shard = _shard(args)
     atomic.require_folder(args.root)
     report = import_robomimic(
         args.path,
         args.root,
-        contract=None if args.contract is None else contracts.find(args.contract),
+        contract=contracts.find(args.contract) if args.contract else None,
         observations=dict(_pair("observation", word) for word in args.observation),
         mask=args.mask,
         rate_hz=args.rate,
-        shard=_shard(args),
+        shard=shard,
         progress=_importing,
     )
-    return _imported(report, args.root)
+    return _imported(report, args.root, shard)
 
 
-def _imported(report: ImportReport, root: Path) -> int:
-    return _said([*report.lines(), *([f"next: il-ros train {root}"] if report.labelled else [])])
+def _imported(report: ImportReport, root: Path, shard: Shard | None) -> int:
+    after = _after_shard(shard, "EPISODES", root, "...")
+    if not after and report.labelled:
+        after = [f"next: il-ros train {shlex.quote(str(root))}"]
+    return _said([*report.lines(), *after])
 
 
 def _steps(step: str, items: Sequence[object]) -> Iterable[object]:

@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli.episodes.choice import add_contract, entries_of, folder_of
+from il_ros.cli import options
+from il_ros.cli.episodes.choice import entries_of, folder_of
 from il_ros.core import contract as contracts
 from il_ros.core.tables import counted, say, size, worded
 from il_ros.episodes import layout, trash
@@ -33,7 +34,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         description="Decode every message and build every frame. Exit status 1 when an episode is unusable.",
     )
     parser.add_argument("episodes", nargs="*", metavar="EPISODE", help="default: all under --root")
-    add_contract(parser)
+    options.add_contract(parser)
     parser.set_defaults(act=_verify)
 
     parser = verbs.add_parser(
@@ -64,7 +65,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
 def _verify(args: argparse.Namespace) -> int:
     entries = entries_of(args.episodes, args.root)
     contract = None
-    if args.contract is not None:
+    if args.contract:
         contract = read_beside(
             lambda: contracts.find(args.contract), lambda: [entry.folder for entry in entries]
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.cli import options
-from il_ros.cli.episodes.choice import add_contract, contract_for, entry_of
+from il_ros.cli.episodes.choice import contract_for, entry_of
 from il_ros.core import atomic
 from il_ros.core.contract import Contract
 from il_ros.core.tables import counted, say
@@ -29,7 +29,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         "frame, the age of each observation, and why other ticks give none.",
     )
     options.add_episode(parser)
-    add_contract(parser)
+    options.add_contract(parser)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write ticks, observations and actions")
     parser.set_defaults(act=replay)
 
@@ -37,7 +37,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         "plot", parents=[common], help="plot measurements, commands and uncertainty over time"
     )
     options.add_episode(parser)
-    add_contract(parser)
+    options.add_contract(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: EPISODE.png here")
     parser.set_defaults(act=_plot)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.cli import next_steps
-from il_ros.cli.episodes.choice import entries_of
+from il_ros.cli.episodes.choice import some_entries_of
 from il_ros.cli.run import renamed
-from il_ros.core.tables import counted, say
-from il_ros.session.relabelling.moments import RelabelError, ToLabel, to_label
+from il_ros.core.tables import counted, grouped, say
+from il_ros.session.relabelling.moments import MarkedMoment, RelabelError, ToLabel, to_label
 from il_ros.sim.tasks.task import task_class, task_names
 
 
@@ -56,11 +56,15 @@ def add_moments(parser: argparse.ArgumentParser) -> None:
 def chosen_moments(args: argparse.Namespace) -> ToLabel:
     """Return the selected moments without labels, and print why the others were left out.
 
-    Raises RelabelError when the simulator does not have a moment's task.
+    Raises RelabelError when an option is out of range, or the simulator does not have a moment's task.
     """
+    for name in ("uncertain", "before"):
+        value = getattr(args, name)
+        if not value >= 0:
+            raise RelabelError(f"--{name} is {value:g}; it must be 0 or more")
     root = Path(args.root)
-    found = to_label(entries_of(args.episodes, root), uncertain=args.uncertain, before_s=args.before)
-    for sentence in found.stateless:
+    found = to_label(some_entries_of(args.episodes, root), uncertain=args.uncertain, before_s=args.before)
+    for sentence in grouped(found.stateless):
         say(sentence)
     for sentence in found.left_out:
         say(f"left out: {sentence}")
@@ -74,19 +78,38 @@ def chosen_moments(args: argparse.Namespace) -> ToLabel:
     return found
 
 
-def _relabel(args: argparse.Namespace) -> int:
-    from il_ros.core import contract
+def no_moment(args: argparse.Namespace) -> str:
+    """Return the sentence that there is nothing to label, and what can be done about it."""
+    if args.uncertain:
+        return (
+            "no moment to label: none is marked (key l in a session), and no policy drove in these episodes"
+        )
+    return (
+        "no moment to label: none is marked (key l in a session); --uncertain N also takes the N most uncertain ones "
+        "of each episode"
+    )
+
+
+def _recorded(moment: MarkedMoment, seconds: float) -> Path | None:
+    """Return the scripted expert's new episode from a moment, None where it can't complete the task."""
+    from il_ros.core import contract  # these import torch: only where there is something to label
     from il_ros.session.relabelling.relabel import contract_of, relabel
     from il_ros.sim.experts import make_expert
     from il_ros.sim.fitting import task_for
 
+    observed = contract.find(task_class(moment.info.task).contract)
+    with closing(task_for(moment.info.task, contract_of(moment))) as task:
+        act = make_expert(moment.info.task).act
+        return relabel(moment, task, act, observed, moment.root, seconds)
+
+
+def _relabel(args: argparse.Namespace) -> int:
+    if not args.seconds > 0:
+        raise RelabelError(f"--seconds is {args.seconds:g}; it must be above 0")
     found = chosen_moments(args)
     made: Counter[Path] = Counter()
     for moment in found.moments:
-        observed = contract.find(task_class(moment.info.task).contract)
-        with closing(task_for(moment.info.task, contract_of(moment))) as task:
-            act = make_expert(moment.info.task).act
-            folder = relabel(moment, task, act, observed, moment.root, args.seconds)
+        folder = _recorded(moment, args.seconds)
         if folder is not None:
             made[moment.root] += 1
         say(
@@ -96,10 +119,7 @@ def _relabel(args: argparse.Namespace) -> int:
         )
     unable = len(found.stateless)
     if not (found.moments or found.labelled or found.left_out or unable):
-        also = (
-            "" if args.uncertain else "; --uncertain N also takes the N most uncertain ones of each episode"
-        )
-        say(f"no moment of a usable episode is marked (key l in a session){also}")
+        say(no_moment(args))
     say(f"{counted(made.total(), 'episode')} made" + (f", {unable} without states" if unable else ""))
     for root in made:
         next_steps.tell(next_steps.after_recording(root))

@@ -112,19 +112,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def plan_of(args: argparse.Namespace, checkpoint: Path) -> EvaluationPlan:
-    """Return the plan that the options describe for one checkpoint; raises PlanError."""
-    return EvaluationPlan(
-        checkpoint=checkpoint,
-        episodes=args.episodes,
-        task=args.task,
-        simulator=args.simulator,
-        seed=args.seed,
-        hold_s=args.hold,
-        threads=args.threads,
-        background=args.background,
-        success_return=args.success_return,
-        execute=args.execute,
-    )
+    """Return the plan that the options describe for one checkpoint; raises ValueError, which names the option."""
+    with options.naming({"checkpoint": "CHECKPOINT", "hold_s": "--hold"}):
+        return EvaluationPlan(
+            checkpoint=checkpoint,
+            episodes=args.episodes,
+            task=args.task,
+            simulator=args.simulator,
+            seed=args.seed,
+            hold_s=args.hold,
+            threads=args.threads,
+            background=args.background,
+            success_return=args.success_return,
+            execute=args.execute,
+        )
 
 
 def carry_out(plan: EvaluationPlan, *, for_programs: bool, file: Path | None = None) -> int:

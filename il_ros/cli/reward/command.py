@@ -163,18 +163,19 @@ def _rank(args: argparse.Namespace) -> int:
         for rated in found:
             say(str(args.data / rated.episode.name))
         return 0
+    seen = ("success seen s",) if judges(reward) else ()  # other models see no success
     rows = [
         (
             rated.episode.name,
             rated.episode.outcome,
             f"{rated.total:.4g}",
             f"{rated.reward.mean():.4g}" if len(rated.reward) else "-",
-            "-" if rated.fired_s is None else seconds(rated.fired_s),
+            *(seconds(rated.fired_s) for _ in seen),
             seconds(rated.episode.duration_s),
         )
         for rated in found
     ]
-    header = ("episode", "verdict", "return", "mean", "success seen s", "s")
+    header = ("episode", "verdict", "return", "mean", *seen, "s")
     say(table(header, rows, right=header[2:]))
     say(f"\nreward {reward.version} ({reward.family}), {counted(len(found), 'episode')}")
     if judges(reward) and (marked := [each for each in found if each.episode.outcome != "unmarked"]):
@@ -242,6 +243,7 @@ def _chart(reward: LoadedReward, episode: EpisodeArrays) -> Chart | None:
 
     from il_ros.irl.reward_models import heat_of
     from il_ros.rewards.cells import CellReward
+    from il_ros.rewards.registry import inputs_of
     from il_ros.rewards.watch import window_of
     from il_ros.training.rewards.plots import Chart
 
@@ -249,4 +251,9 @@ def _chart(reward: LoadedReward, episode: EpisodeArrays) -> Chart | None:
         return None
     windows = (window_of(reward, episode.observation(row)) for row in range(len(episode)))
     way = np.array([reward.network.cells(window)[0].numpy() for window in windows])
-    return Chart(heat_of(reward), way)
+    placed: Any = reward.settings
+    inputs = inputs_of(reward.contract, placed)
+    units = (f" [{unit}]" if unit else "" for unit in inputs.units)
+    names = [f"{name}{unit}" for name, unit in zip(inputs.features_of, units, strict=True)]
+    first, second = (names[axis] for axis in placed.axes)
+    return Chart(heat_of(reward), way, (first, second), placed.low, placed.cell)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from il_ros.cli import options
 from il_ros.core import atomic
 from il_ros.core.progress import progress, with_progress
 from il_ros.core.tables import counted, grouped, percent, say, table, worded
-from il_ros.episodes.catalogue import require_episodes
+from il_ros.episodes.catalogue import require_episodes, usable_in
 from il_ros.policies.versions import CONFIG
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class _Learnt:
 def _train(args: argparse.Namespace) -> int:
     if args.family not in FAMILIES:
         raise ValueError(
-            f"--family {args.family}: is not learnt from episodes alone; there is: {', '.join(FAMILIES)}. GAIL and "
+            f"--family {args.family} is not learnt from episodes alone; these are: {', '.join(FAMILIES)}. GAIL and "
             f"AIRL are learnt beside a policy:  il-ros train {args.data} --recipe gail"
         )
     if (args.out / CONFIG).exists() and not args.overwrite:
@@ -94,11 +94,14 @@ def _train(args: argparse.Namespace) -> int:
 def _by_verdicts(args: argparse.Namespace, contract: Contract) -> _Learnt:
     from il_ros.policies.versions import named_by
     from il_ros.records.labelling import SENT
+    from il_ros.rewards.registry import inputs_of
     from il_ros.rewards.success import SuccessSettings
     from il_ros.training.rewards.run import FAMILIES as KINDS
     from il_ros.training.rewards.run import TRAINING, train
 
     settings, training = _settings(KINDS[args.family](), TRAINING, args.set)
+    with _named_set():  # before the episodes are read
+        inputs_of(contract, settings)
     dataset = _opened(
         args,
         contract,
@@ -128,17 +131,36 @@ def _by_verdicts(args: argparse.Namespace, contract: Contract) -> _Learnt:
 
 def _by_irl(args: argparse.Namespace, contract: Contract) -> _Learnt:
     from il_ros.episodes.layout import load_info
-    from il_ros.irl.from_episodes import TabularTraining, learn_cells, learn_clearance
+    from il_ros.irl.from_episodes import (
+        TabularTraining,
+        learn_cells,
+        learn_clearance,
+        require_cells,
+        require_clearance,
+    )
     from il_ros.policies.versions import named_by
     from il_ros.records.labelling import BY_MODE
     from il_ros.rewards import checkpoint
     from il_ros.rewards.cells import CellSettings
     from il_ros.rewards.clearance import ClearanceSettings
+    from il_ros.rewards.registry import inputs_of
+    from il_ros.sim.tasks.drive import DriveTask
 
     kind = CellSettings if args.family == CELLS else ClearanceSettings
     settings, training = _settings(kind(), TabularTraining(), args.set)
     if args.out.exists():
         atomic.require_only(args.out, checkpoint.FILES)
+    # before the episodes are read
+    if args.family == CLEARANCE and not any(entry.task == DriveTask.name for entry in usable_in(args.data)):
+        raise ValueError(
+            f"{args.data}: no episode of the simulated task '{DriveTask.name}', whose clearances the family "
+            f"{CLEARANCE} is about; `il-ros env record {DriveTask.name}` records some"
+        )
+    with _named_set():
+        if args.family == CELLS:
+            require_cells(contract, settings)
+        else:
+            require_clearance(contract, settings, training)
     dataset = _opened(args, contract, validation=0.0, rule=BY_MODE)
     with closing(progress("iterations", "iteration", training.iterations)) as bar:
 
@@ -173,6 +195,8 @@ def _by_irl(args: argparse.Namespace, contract: Contract) -> _Learnt:
     else:
         placed: Any = reward.settings
         rows.append(("map", f"{placed.rows} x {counted(placed.columns, 'cell')} of {placed.cell:g}"))
+        features = inputs_of(contract, placed).features_of
+        rows.append(("axes", ", ".join(features[axis] for axis in placed.axes)))
     return _Learnt(reward, rows)
 
 
@@ -204,6 +228,15 @@ def _settings(model: Any, training: Any, changes: list[str]) -> tuple[Any, Any]:
         settings.build(type(model), values["reward"], "--set"),
         settings.build(type(training), values["training"], "--set"),
     )
+
+
+@contextmanager
+def _named_set() -> Iterator[None]:
+    """Within, an error about a setting begins with the option that sets it."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"--set: {error}") from error
 
 
 def tell_left_out(dataset: Dataset) -> None:

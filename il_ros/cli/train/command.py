@@ -195,29 +195,43 @@ def plan_of(args: argparse.Namespace) -> TrainingPlan:
     """Return the plan that the options describe; raises ValueError when they contradict each other."""
     racing.require_possible(args)
     data, *further = args.data
-    return TrainingPlan(
-        data=data,
-        out=_default_out(args.resume, args.overwrite) if args.out is None else args.out,
-        version=args.version,
-        contract=args.contract,
-        recipe=args.recipe,
-        race=args.race,
-        changes=tuple(args.set),
-        outcomes=tuple(args.outcome or OUTCOMES),
-        tasks=tuple(args.task),
-        poor=args.poor,
-        joint=_is_joint(args),
-        further=tuple(further),
-        weights=tuple(args.weight),
-        recorded=args.recorded,
-        resume=args.resume,
-        overwrite=args.overwrite,
-        start=args.start,
-        warm_epochs=args.warm_epochs,
-        warm_s=args.warm_seconds,
-        background=args.background,
-        log=tuple(args.log),
-    )
+    with options.naming(_OPTIONS):
+        return TrainingPlan(
+            data=data,
+            out=_default_out(args.resume, args.overwrite) if args.out is None else args.out,
+            version=args.version,
+            contract=args.contract,
+            recipe=args.recipe,
+            race=args.race,
+            changes=tuple(args.set),
+            outcomes=tuple(args.outcome or OUTCOMES),
+            tasks=tuple(args.task),
+            poor=args.poor,
+            joint=_is_joint(args),
+            further=tuple(further),
+            weights=tuple(args.weight),
+            recorded=args.recorded,
+            resume=args.resume,
+            overwrite=args.overwrite,
+            start=args.start,
+            warm_epochs=args.warm_epochs,
+            warm_s=args.warm_seconds,
+            background=args.background,
+            log=tuple(args.log),
+        )
+
+
+_OPTIONS = {
+    "data": "EPISODES",
+    "further": "EPISODES",
+    "changes": "--set",
+    "outcomes": "--outcome",
+    "tasks": "--task",
+    "weights": "--weight",
+    "start": "--from",
+    "warm_s": "--warm-seconds",
+}
+"""The options whose names differ from those of the plan's fields."""
 
 
 def _has_own_steps(args: argparse.Namespace) -> bool:

@@ -136,7 +136,12 @@ def bag_files(path: Path) -> list[Path]:
 def _files(path: Path) -> list[Path]:
     files = bag_files(path)
     if not files:
-        raise BagError(f"{path}: holds no bag; a rosbag2 folder has .mcap or .db3 files")
+        what = (
+            "is no file of a bag, which ends in .mcap or .db3"
+            if path.is_file()
+            else ("holds no bag; a rosbag2 folder has .mcap or .db3 files")
+        )
+        raise BagError(f"{path}: {what}")
     return files
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from il_ros.core import atomic, files
+from il_ros.core.tables import worded
 from il_ros.episodes.exchange.errors import ExchangeError
 
 Item = TypeVar("Item")
@@ -87,6 +88,9 @@ def write_record(folder: Path, kind: str, shard: Shard, whole: dict[str, Any], o
 def read_record(folder: Path) -> ShardRecord:
     """Return the record of a shard; raises ExchangeError when the folder is no finished shard."""
     path = folder / FILE
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "there is no such folder"
+        raise ExchangeError(f"{folder}: {what}; a finished shard is a folder with {FILE}")
     try:
         values = files.read_json(path, _MOST_JSON)
         if values["schema"] != SCHEMA:
@@ -100,7 +104,9 @@ def read_record(folder: Path) -> ShardRecord:
             f"{folder}: is no finished shard: it has no {FILE}; repeat its conversion"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ExchangeError(f"{path}: can't be read: {error}; repeat the shard's conversion") from error
+        raise ExchangeError(
+            f"{path}: can't be read: {worded(error)}; repeat the shard's conversion"
+        ) from error
 
 
 def complete(folders: Sequence[Path], kind: str) -> list[ShardRecord]:
@@ -141,5 +147,5 @@ def complete(folders: Sequence[Path], kind: str) -> list[ShardRecord]:
         listed = ", ".join(f"{number}/{first.shard.of}" for number in missing[:5]) + (
             "..." if missing[5:] else ""
         )
-        raise ExchangeError(f"shards are missing: {listed}")
+        raise ExchangeError(f"{first.folder}: is shard {first.shard}; shards are missing: {listed}")
     return [by_number[number] for number in sorted(by_number)]

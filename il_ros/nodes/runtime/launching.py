@@ -17,6 +17,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from il_ros.core.processes.executables import SLOW_STOP_S, SLOW_TO_STOP
 from il_ros.core.processes.group import INTERRUPTED, MOST_RESPAWNS, RESPAWN_S
 from il_ros.core.processes.stopping import LAUNCHER_VARIABLE
+from il_ros.core.tables import say
 from il_ros.nodes.runtime import preflight, process
 from il_ros.scenarios import domain
 from il_ros.scenarios.graph import Argument, Program, Scenario, Spec, ros_arguments, terminal_of, warnings_of
@@ -42,7 +43,7 @@ def describe(scenario: Scenario) -> LaunchDescription:
         pushed = context.launch_configurations.get("ros_namespace", "")
         specs = scenario.nodes(given, pushed)
         told = [domain.ONLY_HERE] if domain.keep_local() else []
-        preflight.check(specs, pushed)
+        preflight.check(specs, pushed, tell=lambda line: say(line, file=sys.stderr, flush=True))
         taken = terminal_of(specs)
         # launch's "log" still shows standard error, which would corrupt the console
         others = {"both": "log"} if sys.stdin.isatty() else "log"

@@ -28,15 +28,21 @@ _NAMES_S = 0.5
 """Time in which a discovered publisher's node becomes known by name."""
 
 
-def check(specs: Sequence[Spec], pushed: str = "", finished: Callable[[], bool] = lambda: True) -> None:
+def check(
+    specs: Sequence[Spec],
+    pushed: str = "",
+    finished: Callable[[], bool] = lambda: True,
+    tell: Callable[[str], object] = lambda line: None,
+) -> None:
     """Raise CheckError if the nodes' files or the graph are wrong. `pushed`: the surrounding namespace.
 
-    The files are checked while nodes are discovered, for `DISCOVERY_S` and until `finished()`.
+    The files are checked while nodes are discovered, for `DISCOVERY_S` and until `finished()`. `tell` gets a sentence
+    about a check that takes longer than a second.
     """
     with _looking() as node:
         deadline_s = time.monotonic() + DISCOVERY_S
         latest_s = deadline_s - DISCOVERY_S + MOST_S
-        check_files(specs)
+        check_files(specs, tell)
         while not any(_problems(node, specs, pushed)):
             now_s = time.monotonic()
             if now_s > latest_s or (now_s > deadline_s and finished()):

@@ -58,13 +58,13 @@ class MarkedMoment:
 class ToLabel:
     """The unlabelled moments of several episodes, and the number of those labelled already.
 
-    `stateless`: one message per episode without recorded states. `left_out`: a sentence about each recorded
+    `stateless`: name and reason of each episode without recorded states. `left_out`: a sentence about each recorded
     message that could not be read.
     """
 
     moments: tuple[MarkedMoment, ...]
     labelled: int
-    stateless: tuple[str, ...]
+    stateless: tuple[tuple[str, str], ...]
     left_out: tuple[str, ...] = ()
 
 
@@ -81,14 +81,14 @@ def to_label(entries: Sequence[Entry], *, uncertain: int = 0, before_s: float = 
         if entry.info is not None and entry.info.made_from
     }
     found: list[MarkedMoment] = []
-    stateless, left_out = [], list[str]()
+    stateless, left_out = list[tuple[str, str]](), list[str]()
     for entry in entries:
         if entry.state != "ready" or entry.info is None or entry.info.made_from:
             continue
         try:
             found += moments(entry.folder, left_out.append, uncertain=uncertain, before_s=before_s)
         except NoStateError as error:
-            stateless.append(str(error))
+            stateless.append((entry.name, str(error).removeprefix(f"{entry.folder}: ")))
     left = tuple(moment for moment in found if (moment.root, moment.words) not in made)
     return ToLabel(left, len(found) - len(left), tuple(stateless), tuple(left_out))
 
@@ -113,8 +113,9 @@ def moments(
     states = _states(bag, refuse)
     if not states:
         raise NoStateError(
-            f"{folder}: holds no message of {STATE_SUFFIX}; the embedded simulator publishes it, and the "
-            "recorder's parameter state_topic must be set to it"
+            f"{folder}: holds no message of {STATE_SUFFIX}, from which a moment is restored; `il-ros record` and "
+            "`il-ros session` record it in the embedded simulator (the recorder's parameter state_topic), `il-ros env` "
+            "does not"
         )
     stamps = [stamp_ns for stamp_ns, _ in states]
     start_ns = next((ns for ns in stamps if ns >= span.start_ns), stamps[0])

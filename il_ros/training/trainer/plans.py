@@ -20,7 +20,14 @@ from il_ros.training.metrics.writers import PROGRAMS
 
 
 class PlanError(ValueError):
-    """A text that is not a plan, or a plan with an invalid field; the error names field, value and remedy."""
+    """A text that is not a plan, or a plan with an invalid field; the error names field, value and remedy.
+
+    `field`: the name of the field, with which the message begins; "" where it is about the whole text.
+    """
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 @dataclass(frozen=True)
@@ -67,11 +74,11 @@ class TrainingPlan:
     def __post_init__(self) -> None:
         _require_valid(self)
         if fault := fault_of(self.version):
-            raise PlanError(fault)
+            raise PlanError(fault, "version")
         for name, given in (("further", self.further), ("weights", self.weights)):
             if given and not self.joint:
                 raise PlanError(
-                    f"{name} is {', '.join(map(str, given))}; it has a meaning for joint training only"
+                    f"{name} is {', '.join(map(str, given))}; it has a meaning for joint training only", name
                 )
 
     def by_hand(self, out: Path, *, resume: bool = False) -> str:
@@ -149,10 +156,11 @@ def decode(text: str) -> Plan:
 
 def _require_valid(plan: Plan) -> None:
     _, checks = _KINDS[_JOB_OF[type(plan)]]
-    try:
-        check.record("a plan", checks)(_plain(plan), "")
-    except JsonError as error:
-        raise PlanError(str(error)) from error
+    for name, value in _plain(plan).items():
+        try:
+            checks[name](value, name)
+        except JsonError as error:
+            raise PlanError(str(error), name) from error
 
 
 def _plain(plan: Plan) -> dict[str, Any]:

@@ -225,7 +225,7 @@ def test_a_file_that_appears_during_the_training_is_not_overwritten(root, tmp_pa
 
 def test_a_version_of_two_words_is_refused_before_training(root, tmp_path, capsys):
     assert main(["train", str(root), "--out", str(tmp_path / "out"), "--version", "a b", *QUICK]) == 2
-    assert "il-ros train: version 'a b' must be one word" in capsys.readouterr().err
+    assert "il-ros train: --version 'a b' must be one word" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -246,6 +246,9 @@ def test_an_interrupted_training_is_resumed(root, tmp_path, capsys):
         (["--set", "inputs=[hand]"], "'hand'; it has: joints, camera"),
         (["--resume", *QUICK], "holds no training that --resume could continue"),
         (["--from", "nowhere", *QUICK], "nowhere: no such folder; a checkpoint has model.safetensors"),
+        (["--race", "-1"], "il-ros train: --race is -1.0; it must be a finite number of at least 0"),
+        (["--warm-epochs", "-1"], "il-ros train: --warm-epochs is -1; it must be a whole number from 0"),
+        (["--warm-seconds", "nan"], "il-ros train: --warm-seconds is nan; it must be a finite number"),
     ],
 )
 def test_an_invalid_request_is_one_clear_line(root, tmp_path, capsys, words, message):
@@ -285,6 +288,21 @@ def test_a_trained_policy_is_not_replaced_without_overwrite(root, tmp_path, caps
     assert (tmp_path / "out" / "checkpoint" / "model.safetensors").read_bytes() == weights
     assert main([*words, "--set", "seed=1", "--version", "second", "--overwrite"]) == 0
     assert "second" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--hold", "-1"], "il-ros evaluate: --hold is -1.0; it must be a finite number of at least 0"),
+        (["--episodes", "0"], "il-ros evaluate: --episodes is 0; it must be a whole number from 1"),
+        (["--success-return", "nan"], "il-ros evaluate: --success-return is nan; it must be a finite number"),
+        (["--threads", "0"], "il-ros evaluate: --threads is 0; it must be a whole number from 1 to 1024"),
+        (["--execute", "0"], "il-ros evaluate: --execute is 0; it must be a whole number from 1"),
+    ],
+)
+def test_an_invalid_evaluation_names_the_option(tmp_path, capsys, words, message):
+    assert main(["evaluate", str(tmp_path), *words]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_an_evaluation_without_a_simulated_task_is_refused(root, tmp_path, capsys):

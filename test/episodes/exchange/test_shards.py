@@ -165,12 +165,24 @@ def test_the_commands_shard_and_merge(exported, tmp_path, capsys):
     words = ["episodes", "export", "lerobot", str(folder / "episodes"), "-o", str(tmp_path / "out")]
     for number in (1, 2):
         assert cli.main([*words, "--pictures", "image", "--jobs", "1", "--shard", f"{number}/2"]) == 0
+        out = tmp_path / "out"
+        merge = f"il-ros episodes merge {out} {out}.shard-*-of-2"
+        assert f"next, with all 2 parts in one place: {merge}\n" in capsys.readouterr().out
     shards = [str(tmp_path / f"out.shard-{number}-of-2") for number in (1, 2)]
     assert cli.main(["episodes", "merge", str(tmp_path / "merged"), *shards[:1]]) == 1
-    assert "shards are missing: 2/2" in capsys.readouterr().err
+    assert f"{shards[0]}: is shard 1/2; shards are missing: 2/2" in capsys.readouterr().err
     assert cli.main(["episodes", "merge", str(tmp_path / "merged"), *shards]) == 0
     assert "merged: 5 episodes, 30 frames" in capsys.readouterr().out  # 4 + 5 + 6 + 7 + 8
     assert cli.main([*words, "--shard", "3/2"]) == 1
-    assert "shard 3/2: must be I/N" in capsys.readouterr().err
+    assert "il-ros episodes export: --shard 3/2: must be I/N" in capsys.readouterr().err
+    imported = ["episodes", "import", "lerobot", str(tmp_path / "merged"), "--root", str(tmp_path / "part1")]
+    assert cli.main([*imported, "--shard", "1/2"]) == 0
+    said = capsys.readouterr().out
+    assert f"il-ros episodes merge EPISODES {tmp_path / 'part1'} ..." in said
+    assert "il-ros train" not in said  # not of one part
+    (file := tmp_path / "notes.txt").write_text("a list")
+    for wrong, says in ((file, "is a file"), (tmp_path / "none", "there is no such folder")):
+        assert cli.main(["episodes", "merge", str(tmp_path / "again"), str(wrong)]) == 1
+        assert f"{wrong}: {says}; a finished shard is a folder with shard.json" in capsys.readouterr().err
     assert cli.main([*words, "--shard", "1/2", "--append"]) == 1
     assert "can't be appended" in capsys.readouterr().err

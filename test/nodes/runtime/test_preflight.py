@@ -1,5 +1,6 @@
 """What is wrong with files or graph ends a scenario before its nodes start, with exit code 1, said once."""
 
+import contextlib
 import json
 
 import hand_rewards
@@ -12,7 +13,7 @@ from il_ros.core import contract, share
 from il_ros.nodes.runtime import preflight
 from il_ros.policies import checkpoint
 from il_ros.rewards import checkpoint as reward_models
-from il_ros.scenarios import SCENARIOS, domain
+from il_ros.scenarios import SCENARIOS, checks, domain
 from il_ros.scenarios.checks import CheckError, check_files
 
 pytestmark = pytest.mark.usefixtures("own_domain")
@@ -74,6 +75,18 @@ def test_a_missing_policy_and_one_of_another_contract_are_refused(tmp_path):
     config.write_text(json.dumps(json.loads(config.read_text()) | {"model_sha256": "0" * 64}))
     with pytest.raises(CheckError, match=r"model\.safetensors: its checksum"):
         check_files(SCENARIOS["deploy"].nodes({**given, "task": "drive"}))
+
+
+def test_a_check_that_takes_long_says_what_is_checked(tmp_path, monkeypatch):
+    given = {"checkpoint": saved(tmp_path / "policy"), "task": "drive"}
+    told: list[str] = []
+    monkeypatch.setattr(checks, "TOLD_S", 0.0)  # importing torch takes longer
+    with contextlib.suppress(CheckError):
+        check_files(SCENARIOS["deploy"].nodes(given), told.append)
+    assert told == [f"checking the policy in {tmp_path / 'policy'}"]
+    monkeypatch.setattr(checks, "_MOST_S", 0.0)
+    with pytest.raises(CheckError, match="policy: the policy could not be loaded within 0 s"):
+        check_files(SCENARIOS["deploy"].nodes(given))
 
 
 def test_in_dagger_a_first_policy_may_be_missing_but_not_wrong(tmp_path):
