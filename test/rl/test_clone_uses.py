@@ -183,6 +183,12 @@ def test_the_cloning_loss_is_that_of_demonstrated_steps_more_of_those_that_are_w
     assert float(agent._cloning_loss(batch, seen).detach()) == pytest.approx(wanted, rel=1e-4)
 
 
+def test_the_demonstrated_rows_are_the_second_half_of_those_of_each_seed(shown, clone):
+    agent = learner(shown, clone, USES[START], seeds=2, steps=60, frozen_steps=50).agent
+    assert agent._of_shown(torch.arange(8)).tolist() == [2, 3, 6, 7]
+    assert agent._of_shown(torch.arange(16).view(8, 2)).tolist() == [[4, 5], [6, 7], [12, 13], [14, 15]]
+
+
 def test_the_cloning_loss_of_a_residual_is_that_of_what_it_adds(shown, clone):
     """The clone says 0.5, the actor adds nothing; the reach is 0.4. Shown: 0.7, half of it, and 0, beyond its end."""
     agent = learner(shown, clone, CloneUse(RESIDUAL), seeds=1, steps=60, frozen_steps=50).agent

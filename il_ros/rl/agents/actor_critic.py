@@ -167,15 +167,16 @@ class SoftActorCritic:
 
         The weights exp(advantage / its deviation in the batch), of mean 1, are bounded.
         """
+        seen, action, absorbing = (self._of_shown(each) for each in (seen, batch.action, batch.absorbing))
         mean = torch.tanh(squashed_gaussian(self._actor.of_rows(seen))[0])
-        error = (mean - self._said_for(seen, batch.action)).square().sum(dim=1) * ~batch.absorbing
+        error = (mean - self._said_for(seen, action)).square().sum(dim=1) * ~absorbing
         with torch.no_grad():
-            acts = batch.action, self._action_of(seen, mean)
+            acts = action, self._action_of(seen, mean)
             done, own = (self._values(self._critics, seen, each).mean(dim=1) for each in acts)
-            advantage = self._of_shown(done - own)
+            advantage = done - own
             weight = (advantage / (advantage.std(dim=1, keepdim=True) + 1e-6)).clamp(-_MOST, _MOST).exp()
             weight = weight / weight.mean(dim=1, keepdim=True)
-        return (weight * self._of_shown(error.view(self._seeds, -1))).mean()
+        return (weight * error.view(self._seeds, -1)).mean()
 
     def _action_of(self, seen: Tensor, said: Tensor) -> Tensor:
         """Return the actions (K * B, A) that follow from what the actor says, -1..1: itself."""
@@ -186,8 +187,9 @@ class SoftActorCritic:
         return action
 
     def _of_shown(self, rows: Tensor) -> Tensor:
-        """Return the second half (K, B / 2) of the rows (K, B) of each agent: the demonstrated ones."""
-        return rows[:, rows.shape[1] // 2 :]
+        """Return the demonstrated rows (K * B / 2, ...), the second half of those of each agent (K * B, ...)."""
+        each = rows.view(self._seeds, -1, *rows.shape[1:])
+        return each[:, each.shape[1] // 2 :].flatten(0, 1)
 
     def _value_after(self, following: Tensor, rng: torch.Generator) -> Tensor:
         """Return the value (K * B,) of the present policy in states, by the target networks."""
