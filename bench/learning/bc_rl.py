@@ -182,7 +182,9 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--task", choices=("reach", "push", "pick_place"), default="push")
-    parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)}; '': the clone alone")
+    parser.add_argument(
+        "--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)}; '': the clone alone"
+    )
     parser.add_argument("--demonstrations", type=int, default=25)
     parser.add_argument("--noise", type=float, default=0.0, help="of the demonstrator's commands (rad)")
     parser.add_argument("--episodes", type=int, default=300, help="own episodes of each seed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -98,6 +99,13 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
     if terminal:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     commands = {spec.name: command(spec) for spec in specs}
+    if absent := sorted({words[0] for words in commands.values() if shutil.which(words[0]) is None}):
+        named = ", ".join(name for name, words in commands.items() if words[0] in absent)
+        say(
+            f"not started: {named} needs the command {', '.join(absent)}, which is not on the PATH",
+            file=sys.stderr,
+        )
+        return 1
     if terminal:  # nothing else is printed until the console appears
         say(f"starting {', '.join(commands)}; their output: {logs}", file=sys.stderr)
     own = [spec for spec in specs if isinstance(spec, NodeSpec)]

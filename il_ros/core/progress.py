@@ -40,8 +40,8 @@ class ProgressView(Protocol):
 class ProgressLines:
     """Prints "reading: 120 of 400 episodes, 0:25 left" on `file`: first after 5 s, then ever more seldom.
 
-    `unit`: one that takes an s. `remaining`: whether the time left follows from the pace so far. `now_s`: a steady
-    clock.
+    `unit`: one that takes an s. `remaining`: whether the time left follows from the pace since the first step, whose
+    own time is often that of processes that start. `now_s`: a steady clock.
     """
 
     def __init__(
@@ -59,11 +59,13 @@ class ProgressLines:
         self._now_s, self._postfix = now_s, ""
         self._began_s = now_s()
         self._told_s, self._told = self._began_s, 0
+        self._first: tuple[int, float] | None = None
 
     def update(self, n: int = 1) -> None:
         """Add `n` to what is done, and print a line if one is due."""
         self.n += n
         now_s = self._now_s()
+        self._first = self._first or (self.n, now_s)
         if now_s - self._told_s >= max(FIRST_S, SHARE * (now_s - self._began_s)):
             self._tell(now_s)
 
@@ -83,8 +85,9 @@ class ProgressLines:
         self._told_s, self._told = now_s, self.n
         done = f"{self.n} of {counted(self.total, self._unit)}" if self.total else counted(self.n, self._unit)
         parts = [f"{self._desc}: {done}"]
-        if self._remaining and self.total and 0 < self.n < self.total:
-            left_s = (now_s - self._began_s) * (self.total - self.n) / self.n
+        first, first_s = self._first or (self.n, now_s)
+        if self._remaining and self.total and first < self.n < self.total:
+            left_s = (now_s - first_s) * (self.total - self.n) / (self.n - first)
             parts.append(f"{duration(left_s)} left")
         parts += [self._postfix] if self._postfix else []
         say(", ".join(parts), file=self._file, flush=True)

@@ -14,6 +14,7 @@ from il_ros.policies.lineage import find_policy
 from il_ros.records import trials
 from il_ros.rewards.folders import find_reward
 from il_ros.scenarios.graph import NodeSpec, Spec
+from il_ros.sim.tasks.task import task_class, task_names
 
 _MOST_S = 120.0
 """Time for the check of a checkpoint, which imports torch."""
@@ -59,11 +60,31 @@ def _files(specs: Sequence[NodeSpec]) -> Iterator[str]:
             contract.find(name)
         except ContractError as error:
             yield str(error)
+    yield from _other_robot(specs)
     for spec in specs:
         yield from _outputs(spec)
     for spec in specs:
         if spec.executable == "trainer" and spec.parameters.get("recipe"):
             yield from _recipe(str(spec.parameters["recipe"]))
+
+
+def _other_robot(specs: Sequence[NodeSpec]) -> Iterator[str]:
+    """Yield which contracts command nothing that the simulated task moves by."""
+    tasks = {str(spec.parameters["task"]) for spec in specs if spec.executable == "sim"}
+    for task in tasks & set(task_names()):
+        own = contract.find(task_class(task).contract)
+        taken = {action.topic for action in own.actions}
+        for name in contracts_of(specs):
+            try:
+                given = contract.find(name)
+            except ContractError:
+                continue  # said already
+            topics = {action.topic for action in given.actions}
+            if not topics & taken:
+                yield (
+                    f"contract '{given.name}' commands {', '.join(sorted(topics))}; the simulated task '{task}' takes "
+                    f"{', '.join(sorted(taken))}, as contract '{own.name}' says"
+                )
 
 
 def _outputs(spec: NodeSpec) -> Iterator[str]:

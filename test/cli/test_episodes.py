@@ -207,3 +207,17 @@ def test_every_verb_has_help(capsys):
     with pytest.raises(SystemExit):
         main(["episodes", "--help"])
     assert "il-ros episodes recover 12" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["plot", "info", "replay"])
+def test_a_folder_of_episodes_or_without_a_bag_is_no_episode(tmp_path, capsys, verb):
+    episode = made.write(tmp_path / "episodes", made.recorded(4))
+    assert main(["episodes", verb, str(tmp_path / "episodes")]) == 1
+    said = f"{tmp_path / 'episodes'}: holds episodes; name one of them, such as {episode}"
+    assert f"il-ros episodes {verb}: {said}" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    main(["episodes", verb, str(tmp_path / "empty")])  # info shows what it is
+    told = capsys.readouterr()
+    assert (
+        f"{tmp_path / 'empty'}: holds no bag; a rosbag2 folder has .mcap or .db3 files" in told.out + told.err
+    )

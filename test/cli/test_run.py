@@ -5,9 +5,9 @@ import shlex
 import made_episodes as made
 import pytest
 
-from il_ros.cli import main, next_steps
+from il_ros.cli import main, next_steps, run
 from il_ros.scenarios import SCENARIOS
-from il_ros.scenarios.graph import as_flags
+from il_ros.scenarios.graph import Program, as_flags
 
 pytestmark = pytest.mark.usefixtures("own_domain")
 
@@ -70,6 +70,14 @@ def test_the_former_name_of_an_argument_says_the_new_one(capsys):
     assert "--checkpoint is called --policies now" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"^checkpoint:= is called policies:= now$"):
         SCENARIOS["train"].nodes({"checkpoint": "mine"})
+
+
+def test_a_command_that_is_not_installed_is_named_before_anything_starts(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert run.run_nodes([Program("world", ("ros2", "run", "world"))], tmp_path / "log") == 1
+    assert "not started: world needs the command ros2, which is not on the PATH" in capsys.readouterr().err
+    assert not (tmp_path / "log").exists()
 
 
 def test_the_step_after_driving_corrects_the_same_policy_on_the_same_robot():

@@ -37,6 +37,18 @@ def test_a_line_says_what_is_done_and_how_long_the_rest_takes_at_this_pace():
     assert lines_of(6, 20, remaining=False)[0] == "reading: 5 of 20 episodes"
 
 
+def test_the_time_before_the_first_step_says_nothing_about_the_others():
+    clock, file = Clock(), io.StringIO()
+    bar = ProgressLines("train", "epoch", 20, file, now_s=clock)
+    clock.now_s += 30  # a process starts
+    bar.update()
+    for _ in range(6):
+        clock.now_s += 1
+        bar.update()
+    # 1 s for each of the other 14, not 35 / 6 s
+    assert file.getvalue().splitlines() == ["train: 1 of 20 epochs", "train: 6 of 20 epochs, 00:14 left"]
+
+
 def test_the_longer_it_takes_the_fewer_lines_there_are():
     # every 5 s for 50 s, then whenever a tenth more has passed: 50 * 1.1 ** n = 3600 at n = 45
     assert len(lines_of(50, 3600)) == 10

@@ -255,7 +255,7 @@ def test_two_trainings_at_once_do_not_share_a_folder(episodes, tmp_path, capsys)
             "--expert .: on a running graph the simulated person has the task's expert (scripted) or a function",
         ),
         (["--recipe", "gail", "--set", "steps=1"], "random_steps is 40; it must be below steps, 1"),
-        (["--recipe", "gail", "--task", "fold"], "no episode to train on"),
+        (["--recipe", "gail", "--task", "fold"], "no episode can be used"),
         (
             ["--recipe", "airl", "--set", "agent.discount=0.5"],
             "discount is 0.98; it must be the agent's, 0.5",

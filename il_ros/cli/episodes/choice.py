@@ -26,9 +26,23 @@ def folder_of(word: str, root: Path) -> Path:
     return path.resolve()
 
 
+def one_folder(word: str, root: Path) -> Path:
+    """Return the folder of an episode as `folder_of`; raises LayoutError for a folder that holds episodes."""
+    folder = folder_of(word, root)
+    if folder.is_dir() and not _is_episode(folder):
+        inner = sorted(path for path in folder.iterdir() if path.is_dir() and _is_episode(path))
+        if inner:
+            raise LayoutError(f"{word}: holds episodes; name one of them, such as {inner[0]}")
+    return folder
+
+
 def entry_of(word: str, root: Path) -> Entry:
-    """Return the episode given by path or number; raises FileNotFoundError."""
-    return look(folder_of(word, root))
+    """Return the episode given by path or number; raises as `one_folder`."""
+    return look(one_folder(word, root))
+
+
+def _is_episode(path: Path) -> bool:
+    return bool(bag_files(path)) or (path / INFO_FILE).exists()
 
 
 def entries_of(words: Sequence[str], root: Path) -> list[Entry]:
@@ -39,7 +53,7 @@ def entries_of(words: Sequence[str], root: Path) -> list[Entry]:
     found: list[Entry] = []
     for word in words or [str(root)]:
         path = root if not words else folder_of(word, root)
-        if path.exists() and (bag_files(path) or (path / INFO_FILE).exists()):
+        if path.exists() and _is_episode(path):
             found.append(look(path))
         else:
             found += scan(path).entries
@@ -61,6 +75,8 @@ def contract_for(entry: Entry, name: str) -> Contract:
     """
     if name:
         return read_beside(lambda: contracts.find(name), lambda: [entry.folder])
+    if entry.info is None and not entry.usable:
+        raise ContractError(entry.reason)
     if entry.info is None or not entry.info.contract_text:
         raise ContractError(
             f"{entry.folder}: it was recorded without a contract; give one with --contract FILE"

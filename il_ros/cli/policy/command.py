@@ -147,7 +147,7 @@ def _require_folder(folder: Path) -> None:
     """Raise LineageError unless there is a folder of versions."""
     if not folder.is_dir():
         raise LineageError(
-            f"{folder}: there is no such folder; give the one that holds the versions v1, v2, ..., which `il-ros train` "
+            f"{folder}: there is no such folder; give the one with the versions v1, v2, ..., which `il-ros train` "
             "writes. A version itself is named by --to VERSION (rollback) or before the folder (pardon)"
         )
 

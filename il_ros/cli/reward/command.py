@@ -16,6 +16,7 @@ from il_ros.core import atomic
 from il_ros.core.progress import with_progress
 from il_ros.core.tables import counted, say, seconds, table, worded
 from il_ros.episodes.catalogue import require_episodes
+from il_ros.policies.lineage import CheckpointError
 from il_ros.rewards.folders import find_reward
 
 if TYPE_CHECKING:
@@ -118,7 +119,10 @@ def _add_reward(parser: argparse.ArgumentParser) -> None:
 def _loaded(reward: Path, data: Path) -> LoadedReward:
     """Return the reward model; a misspelt folder, also of the episodes, is named before torch is imported."""
     require_episodes(data)
-    find_reward(reward)
+    try:
+        find_reward(reward)
+    except CheckpointError as error:
+        raise ValueError(f"--reward {error}") from error
     from il_ros.rewards import checkpoint
 
     return checkpoint.load(reward)
@@ -211,13 +215,13 @@ def _mark(args: argparse.Namespace) -> int:
 
 
 def _plot(args: argparse.Namespace) -> int:
-    from il_ros.cli.episodes.choice import folder_of
+    from il_ros.cli.episodes.choice import one_folder
     from il_ros.episodes.bag.reader import open_bag
     from il_ros.episodes.catalogue import look
     from il_ros.episodes.video import VideoError, require_suffix, stills
 
     os.environ.setdefault("MPLBACKEND", "agg")
-    folder = folder_of(args.episode, args.root)
+    folder = one_folder(args.episode, args.root)
     output = args.output or Path(f"{folder.name}_reward.png")
     require_suffix(output, (".png",))
     atomic.require_own(output)

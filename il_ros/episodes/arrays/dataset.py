@@ -31,7 +31,7 @@ Progress = Callable[[Sequence[Entry]], Iterable[Entry]]
 
 
 class DatasetError(ValueError):
-    """No episode remains to train on; the message gives the reason for each episode."""
+    """No episode remains that can be used; the message gives the reason for each episode."""
 
 
 @dataclass(frozen=True)
@@ -147,13 +147,14 @@ class Dataset:
                         arrays = form.load(entry)
                     episodes.append(arrays)
                 except UNUSABLE as error:  # the other episodes remain usable
-                    left_out.append((entry.name, str(error)))
+                    left_out.append((entry.name, _without_folder(str(error), entry)))
                     omissions[entry.name] = _omission(error)
         if not episodes:
-            listed = "\n".join(f"  {line}" for line in grouped(left_out))
+            asked = [pair for pair in left_out if not select.names or pair[0] in select.names]
+            listed = "\n".join(f"  {line}" for line in grouped(asked))
             hint = "; --poor uses the poor ones" if Omission.POOR in omissions.values() else ""
             raise DatasetError(
-                f"{root}: no episode to train on{hint}\n{listed or '  the folder holds no episodes'}"
+                f"{root}: no episode can be used{hint}\n{listed or '  the folder holds no episodes'}"
             )
         if held_out is None:
             units = _units(wanted, {episode.name: len(episode) for episode in episodes}, validation_by)
@@ -305,6 +306,11 @@ def _notes(episodes: Sequence[EpisodeArrays]) -> list[str]:
     ]
 
 
+def _without_folder(reason: str, entry: Entry) -> str:
+    """Return a reason that follows the episode's name, without its folder at the beginning."""
+    return reason.removeprefix(f"{entry.folder}: ")
+
+
 def _omission(error: Exception) -> Omission:
     if isinstance(error, array_files.NoFramesError):
         return Omission.NO_FRAMES
@@ -313,7 +319,9 @@ def _omission(error: Exception) -> Omission:
 
 def _choose(root: Path, select: Selection) -> tuple[list[Entry], list[tuple[str, str]], dict[str, Omission]]:
     catalogue = scan(root)
-    left_out = [(entry.name, f"{entry.state}: {entry.reason}") for entry in catalogue.left_out]
+    left_out = [
+        (entry.name, f"{entry.state}: {_without_folder(entry.reason, entry)}") for entry in catalogue.left_out
+    ]
     omissions = {entry.name: entry.omission or Omission.UNUSABLE for entry in catalogue.left_out}
     wanted = []
     for entry in catalogue.usable:

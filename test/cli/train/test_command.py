@@ -242,7 +242,7 @@ def test_an_interrupted_training_is_resumed(root, tmp_path, capsys):
         (["--set", "epcohs=2"], "--set epcohs: unknown key; did you mean 'epochs'"),
         (["--recipe", "bc_mpl"], "recipe 'bc_mpl' is neither"),
         (["--contract", "nothing.yaml"], "nothing.yaml: there is no such contract file"),
-        (["--task", "push"], "no episode to train on"),
+        (["--task", "push"], "no episode can be used"),
         (["--set", "inputs=[hand]"], "'hand'; it has: joints, camera"),
         (["--resume", *QUICK], "holds no training that --resume could continue"),
         (["--from", "nowhere", *QUICK], "nowhere: no such folder; a checkpoint has model.safetensors"),

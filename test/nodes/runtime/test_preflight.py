@@ -96,6 +96,19 @@ def test_in_dagger_a_first_policy_may_be_missing_but_not_wrong(tmp_path):
         check_files(SCENARIOS["dagger"].nodes(given))
 
 
+def test_a_contract_of_another_robot_than_the_simulated_one_is_refused():
+    wrong = (
+        "contract 'drive' commands cmd_vel; the simulated task 'push' takes arm_position_controller/commands, "
+        "gripper_position_controller/commands, as contract 'arm_push' says"
+    )
+    for scenario in ("env", "record"):
+        with pytest.raises(CheckError) as error:
+            check_files(SCENARIOS[scenario].nodes({"task": "push", "contract": "drive"}))
+        assert str(error.value) == wrong
+        check_files(SCENARIOS[scenario].nodes({"task": "push", "contract": "arm_push_images"}))
+    check_files(SCENARIOS["env"].nodes({"task": "push", "contract": "drive", "sim": "false"}))
+
+
 def test_a_wrong_recipe_is_refused():
     with pytest.raises(
         CheckError, match=r"recipe 'bc_mpl' is neither a \.yaml file nor one of config/training"

@@ -231,7 +231,7 @@ def test_the_command_trains_ranks_and_plots(judged, tmp_path, capsys, monkeypatc
     [
         (
             ["train", "ROOT", "--family", "gail"],
-            "--family gail: is not learnt from episodes alone; there is: success",
+            "--family gail is not learnt from episodes alone; these are: success",
         ),
         (["train", "ROOT", "--set", "treshold=0.3"], "unknown key; did you mean 'threshold'"),
         (
