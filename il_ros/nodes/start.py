@@ -1,7 +1,8 @@
 """Start a node's executable: `python -m il_ros.nodes.start recorder --ros-args ...`, or `ros2 run il_ros recorder`.
 
-Signals that arrive while the node's modules are imported are kept until the node can stop properly. Therefore what is
-slow to import is imported in the functions here: until `hold_signals`, Ctrl-C is a traceback. Parameter
+Until the node's modules are imported, a signal ends the process at once: nothing has begun that must be stopped
+properly, and on a busy machine an import takes longer than launchers wait. From then on it is kept until the node can
+stop. What is slow to import is imported in the functions here, because before `run` Ctrl-C is a traceback. Parameter
 files and parameters on the command line are checked first, also those of a user's own launch file. `il-ros run`
 lets the nodes import while it checks files and graph; then they wait at a gate (`il_ros.core.processes.child`).
 """
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from il_ros.core.processes.executables import NAMES, NODES
-from il_ros.core.processes.stopping import hold_signals
+from il_ros.core.processes.stopping import hold_signals, signals_end_process
 from il_ros.core.tables import say, worded
 
 if TYPE_CHECKING:
@@ -27,17 +28,18 @@ def run(executable: str, args: Sequence[str] | None = None) -> int:
 
     1 if a parameter file is wrong, or if a parameter is misspelt.
     """
-    hold_signals()
-    from il_ros.core.processes.child import pass_gate
-    from il_ros.scenarios.parameter_file import ParameterFileError
+    with signals_end_process():
+        from il_ros.core.processes.child import pass_gate
+        from il_ros.scenarios.parameter_file import ParameterFileError
 
-    try:
-        for warning in check_parameters(executable, sys.argv[1:] if args is None else args):
-            say(f"warning: {warning}", file=sys.stderr)
-    except ParameterFileError as error:
-        say(f"{executable} cannot start: {worded(error)}", file=sys.stderr)
-        return 1
-    node = importlib.import_module(NODES[executable])
+        try:
+            for warning in check_parameters(executable, sys.argv[1:] if args is None else args):
+                say(f"warning: {warning}", file=sys.stderr)
+        except ParameterFileError as error:
+            say(f"{executable} cannot start: {worded(error)}", file=sys.stderr)
+            return 1
+        node = importlib.import_module(NODES[executable])
+        hold_signals()
     return int(node.main(args)) if pass_gate() else 1
 
 

@@ -79,8 +79,23 @@ def suspend() -> None:
 
 
 def hold_signals() -> None:
-    """Keep the signals that stop a process until `stop_signals` handles them, for example during imports."""
+    """Keep the signals that stop a process until `stop_signals` handles them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+
+@contextlib.contextmanager
+def signals_end_process() -> Iterator[None]:
+    """Let the signals that stop a process end it at once, without a traceback: while it imports, nothing has begun.
+
+    SIGHUP stays ignored where it was (`nohup`). At the end the previous handlers are restored. Main thread only.
+    """
+    numbers = [n for n in STOP_SIGNALS if signal.getsignal(n) != signal.SIG_IGN or n != signal.SIGHUP]
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

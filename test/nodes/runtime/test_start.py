@@ -1,6 +1,7 @@
-"""The start of an executable: wrong parameters end it before any import that takes time."""
+"""The start of an executable: wrong parameters end it before any import that takes time, and a signal during one."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -96,3 +97,42 @@ def test_results_are_not_written_over_somebody_elses_file(tmp_path):
         f"Conductor cannot start: result: {file}: exists, and il-ros did not write it"
     )
     assert "Traceback" not in ran.stderr
+
+
+RUN = """
+from il_ros.nodes import start
+start.NODES["recorder"] = "own_node"
+raise SystemExit(start.run("recorder", []))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_node_that_still_imports_at_once(tmp_path, number):
+    (tmp_path / "own_node.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(600)\n")
+    process = running(tmp_path)
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(number)
+    assert process.wait(timeout=60) == -number
+    assert "Traceback" not in process.stderr.read()
+
+
+def test_a_signal_after_the_import_is_kept_for_the_node(tmp_path):
+    (tmp_path / "own_node.py").write_text(
+        "import os, signal\n"
+        "def main(args):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return 40 + (signal.SIGINT in signal.sigpending()) + (signal.getsignal(2) is signal.default_int_handler)\n"
+    )
+    process = running(tmp_path)
+    assert process.wait(timeout=60) == 42, process.stderr.read()
+
+
+def running(folder):
+    path = os.pathsep.join([str(folder), *sys.path])
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
