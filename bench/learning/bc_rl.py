@@ -161,7 +161,7 @@ def draw(path, task, clone, rows):
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7, 4), layout="constrained")
         axes = figure.subplots()
-        axes.axhline(clone, color=QUIET, linestyle="--", label="clone")
+        axes.axhline(clone, color=QUIET, linestyle="--", label="clone, on held-out starts")
         for row in rows:
             episodes = [point[0] for point in row["curve"]]
             mean, low, high = np.array([interval(point[1]) for point in row["curve"]]).T
