@@ -34,7 +34,7 @@ def opened(
     if plan.joint:
         several = JointEpisodes(plan, progress)
         return several.whole(*_read(plan, several.read, several.choose))
-    own = contract_of(plan.contract, plan.data)
+    own = contract_of(plan.contract, plan.data, joint=True)
     select = Selection(plan.outcomes, plan.tasks, poor=plan.poor)
     held_out = None
     if plan.resume:  # the same episodes, split and recipe, whatever was recorded since
@@ -82,10 +82,10 @@ def _read(
     return found, recipe
 
 
-def contract_of(name: str, data: Path) -> Contract:
+def contract_of(name: str, data: Path, *, joint: bool = False) -> Contract:
     """Return the contract of file or packaged name `name`, or, when "", of the recorded episodes.
 
-    Raises ValueError when there is none, or the episodes have several.
+    Raises ValueError when there is none, or the episodes have several. `joint`: the command has --joint for those.
     """
     if name:
         return read_beside(
@@ -101,10 +101,8 @@ def contract_of(name: str, data: Path) -> Contract:
         raise ValueError(f"{data}: no episode records its contract; give one with --contract")
     if len(recorded) > 1:
         named = ", ".join(f"{entry.name}: {key}" for key, entry in recorded.items())
-        raise ValueError(
-            f"{data}: episodes of several contracts ({named}); choose with --contract, or train one policy for all of "
-            "them with --joint"
-        )
+        together = ", or train one policy for all of them with --joint" if joint else ""
+        raise ValueError(f"{data}: episodes of several contracts ({named}); choose with --contract{together}")
     (entry,) = recorded.values()
     assert entry.info is not None
     return contracts.parse(entry.info.contract_text, f"{entry.folder} (its contract)")

@@ -164,6 +164,14 @@ def test_what_cannot_be_trained_together_is_said(folders, capsys, words):
     assert not (folders / "v1" / "checkpoint").exists()
 
 
+@pytest.mark.parametrize("words", ["train arm --recipe gail", "reward train arm"])
+def test_joint_is_offered_only_where_it_exists(folders, capsys, words):
+    assert main([*words.split(), "--out", "v1"]) == 2
+    said = capsys.readouterr().err
+    assert "arm: episodes of several contracts (episode_00000" in said
+    assert said.endswith("; choose with --contract\n")
+
+
 def test_recipes_that_differ_are_named(folders, capsys):
     text = robots.BASE_TEXT.replace("name: base", "name: speaker").replace(
         "  scan:", "  words: {topic: words, type: std_msgs/msg/String, max_age_s: 1}\n  scan:"
