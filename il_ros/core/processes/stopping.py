@@ -85,12 +85,12 @@ def hold_signals() -> None:
 
 @contextlib.contextmanager
 def signals_end_process() -> Iterator[None]:
-    """Let the signals that stop a process end it at once, without a traceback: while it imports, nothing has begun.
+    """Let the signals that stop a process end it at once, with status 0: while it imports, nothing has begun.
 
     SIGHUP stays ignored where it was (`nohup`). At the end the previous handlers are restored. Main thread only.
     """
-    numbers = [n for n in STOP_SIGNALS if signal.getsignal(n) != signal.SIG_IGN or n != signal.SIGHUP]
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    numbers = [n for n in STOP_SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda *_: os._exit(0)) for number in numbers}
     try:
         yield
     finally:

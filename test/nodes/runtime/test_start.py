@@ -112,7 +112,7 @@ def test_a_signal_ends_a_node_that_still_imports_at_once(tmp_path, number):
     process = running(tmp_path)
     assert process.stdout.readline() == "importing\n"
     process.send_signal(number)
-    assert process.wait(timeout=60) == -number
+    assert process.wait(timeout=60) == 0  # as a node that was stopped
     assert "Traceback" not in process.stderr.read()
 
 
