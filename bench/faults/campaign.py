@@ -215,9 +215,8 @@ def once(world: World, fault: Fault) -> Row:
             with fault.run(world):
                 if fault.stop == "must":
                     world.until(lambda: world.stopped_s(world.fault_at) is not None, "the stop", STOP_S)
-                    if (
-                        fault.says
-                    ):  # it may have stood still earlier for another reason, such as a late proposal
+                    # it may have stood still earlier for another reason, such as a late proposal
+                    if fault.says:
                         with contextlib.suppress(NotReachedError):  # judged below
                             world.until(lambda: world.anyone_said(fault.says), "these words", STOP_S)
                 row.stop_s = world.stopped_s(world.fault_at) if seen else None

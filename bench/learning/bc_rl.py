@@ -28,7 +28,6 @@ from noisy_expert import NoisyExpert
 from tqdm import tqdm
 
 from il_ros.core import contract as contracts
-from il_ros.core import share
 from il_ros.envs.tasks import make_any_task
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.interactive.dagger.corrector import Corrector
@@ -57,9 +56,9 @@ METHODS = {
 
 
 def task_contract(task, *, delta):
-    """Return the text of a task's contract; `delta`: with differences to the measured joints as actions."""
-    text = share.path("config", "contracts", f"{task_class(task).contract}.yaml").read_text()
-    return text.replace("mode: absolute", "mode: delta") if delta else text
+    """Return a task's contract; `delta`: with differences to the measured joints as actions."""
+    own = contracts.find(task_class(task).contract)
+    return contracts.parse(own.text.replace("mode: absolute", "mode: delta"), task) if delta else own
 
 
 def demonstrations(root, task, contract, count, noise_rad, seed):
@@ -202,7 +201,7 @@ def main():
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipes")
     parser.add_argument("--out", type=Path, default=Path("bench_out"))
     args = parser.parse_args()
-    contract = contracts.parse(task_contract(args.task, delta=args.delta), args.task)
+    contract = task_contract(args.task, delta=args.delta)
     task, _ = make_any_task(args.task, contract)
     rows = []
     with closing(task), tempfile.TemporaryDirectory() as temporary:

@@ -22,7 +22,6 @@ os.environ.setdefault("MUJOCO_GL", "egl")
 from bc_rl import corrector, demonstrations, task_contract
 from tqdm import tqdm
 
-from il_ros.core import contract as contracts
 from il_ros.core.processes.group import ProcessGroup
 from il_ros.envs.tasks import make_any_task
 from il_ros.nodes.env.learning import GraphEnvironments
@@ -54,7 +53,7 @@ def environments_of(args, data, limit_s, place, stack):
         )
         return stack.enter_context(closing(made)), person
     file = place / "contract.yaml"
-    file.write_text(task_contract(args.task, delta=args.delta))
+    file.write_text(contract.text)
     given = {
         "task": args.task,
         "contract": str(file),
@@ -125,7 +124,7 @@ def main():
     parser.add_argument("--clone", action="append", default=[], help="a change of the clone's recipe")
     parser.add_argument("--set", action="append", default=[], help="a change of the recipes; may be repeated")
     args = parser.parse_args()
-    contract = contracts.parse(task_contract(args.task, delta=args.delta), args.task)
+    contract = task_contract(args.task, delta=args.delta)
     simulator = "mujoco" if args.simulator == IN_PROCESS else args.simulator
     rows = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:

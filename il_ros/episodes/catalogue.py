@@ -75,6 +75,10 @@ class Entry:
         """The folder's name."""
         return self.folder.name
 
+    def without_folder(self, reason: str) -> str:
+        """Return a reason that is shown beside the name, without the folder at its beginning."""
+        return reason.removeprefix(f"{self.folder}: ")
+
     @property
     def usable(self) -> bool:
         """Whether training may read the episode."""

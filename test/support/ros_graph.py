@@ -43,17 +43,17 @@ class Graph:
         while (left_s := end_s - time.monotonic()) > 0:
             self.executor.spin_until_future_complete(self._never, left_s)
 
-    def until(self, condition, what="the condition", timeout_s=TIMEOUT_S, again=None):
+    def until(self, condition, what="the condition", timeout_s=TIMEOUT_S, again=None, every_s=AGAIN_S):
         """Spin until `condition()` is true; return what it returned.
 
-        `again()` is called at once and then every AGAIN_S. A condition that published two messages itself would
+        `again()` is called at once and then every `every_s`. A condition that published two messages itself would
         overrun a queue: one event is handled per look, so that the subscriber would see every second message.
         """
         begun_s, times = time.monotonic(), 0
         while not (result := condition()):
             passed_s = time.monotonic() - begun_s
             assert passed_s < timeout_s, f"{what}: not within {timeout_s} s"
-            if again is not None and passed_s >= times * AGAIN_S:
+            if again is not None and passed_s >= times * every_s:
                 times += 1
                 again()
             self.executor.spin_once(0.02)
@@ -129,15 +129,13 @@ class Graph:
         """Call a service of another process, repeatedly until it responds; return the first response."""
         client = self.outside.create_client(service_type, service)
         self.until(client.service_is_ready, f"service {service}")
-        times_s, futures = [], []
-
-        def answered():
-            if not times_s or time.monotonic() > times_s[-1] + RETRY_S:
-                times_s.append(time.monotonic())
-                futures.append(client.call_async(service_type.Request(**request)))
-            return next((each for each in futures if each.done()), None)
-
-        future = self.until(answered, f"answer of {service}")
+        futures = []
+        future = self.until(
+            lambda: next((each for each in futures if each.done()), None),
+            f"answer of {service}",
+            again=lambda: futures.append(client.call_async(service_type.Request(**request))),
+            every_s=RETRY_S,
+        )
         self.outside.destroy_client(client)
         return future.result()
 

@@ -1,5 +1,6 @@
 """What config/security allows each node: SROS2 policies as sets of names."""
 
+from functools import partial
 from xml.etree import ElementTree
 
 from il_ros.core import share
@@ -52,12 +53,14 @@ def forbidden(graph, node, but=frozenset()):
         ("services", "reply"): node.get_service_names_and_types_by_node,
         ("services", "request"): node.get_client_names_and_types_by_node,
     }
+
+    def names(look):
+        return {topic for topic, _ in look(own, space)} - but
+
     beyond = {}
     for (kind, right), look in does.items():
-
-        def names(look=look):
-            return {topic for topic, _ in look(own, space)} - but
-
-        found = names() if right == "request" else graph.until(names, f"what the node may {right} is seen")
+        if right != "request":
+            graph.until(partial(names, look), f"what the node may {right} is seen")
+        found = names(look)
         beyond[kind, right] = found - allowed(own, kind, right)
     return {what: names for what, names in beyond.items() if names}

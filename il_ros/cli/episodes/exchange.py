@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from il_ros.cli import options
+from il_ros.cli import next_steps, options
 from il_ros.cli.episodes.choice import contract_for, entries_of
 from il_ros.core import atomic
 from il_ros.core import contract as contracts
@@ -72,9 +72,7 @@ def _merge(args: argparse.Namespace) -> int:
     kind = read_record(args.shards[0]).kind
     if kind == IMPORT:
         count = merge_imports(args.shards, args.out)
-        return _said(
-            [f"{args.out}: {counted(count, 'episode')}", f"next: il-ros train {shlex.quote(str(args.out))}"]
-        )
+        return _said([f"{args.out}: {counted(count, 'episode')}", _after_import(args.out)])
     if kind == ROBOMIMIC:
         return _said(merge_robomimic(args.shards, args.out).lines())
     return _said(merge_lerobot(args.shards, args.out, progress=_steps).lines())
@@ -342,8 +340,12 @@ def _import_robomimic(args: argparse.Namespace) -> int:
 def _imported(report: ImportReport, root: Path, shard: Shard | None) -> int:
     after = _after_shard(shard, "EPISODES", root, "...")
     if not after and report.labelled:
-        after = [f"next: il-ros train {shlex.quote(str(root))}"]
+        after = [_after_import(root)]
     return _said([*report.lines(), *after])
+
+
+def _after_import(root: Path) -> str:
+    return f"next: {next_steps.after_recording(root)}"
 
 
 def _steps(step: str, items: Sequence[object]) -> Iterable[object]:

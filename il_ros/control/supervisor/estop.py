@@ -96,7 +96,7 @@ class EmergencyStop:
         `gently`: the actions' own safe behaviour is applied, not that of an emergency stop.
         """
         with self._lock:
-            return self._close(reason, gently=gently) if not self.latched else False
+            return not self.latched and self._close(reason, gently=gently)
 
     def check(self, steady_ns: int) -> bool:
         """Check the heartbeat and the consoles; return True when a silence closed the latch."""

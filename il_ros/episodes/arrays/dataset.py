@@ -147,7 +147,7 @@ class Dataset:
                         arrays = form.load(entry)
                     episodes.append(arrays)
                 except UNUSABLE as error:  # the other episodes remain usable
-                    left_out.append((entry.name, _without_folder(str(error), entry)))
+                    left_out.append((entry.name, entry.without_folder(str(error))))
                     omissions[entry.name] = _omission(error)
         if not episodes:
             asked = [pair for pair in left_out if not select.names or pair[0] in select.names]
@@ -306,11 +306,6 @@ def _notes(episodes: Sequence[EpisodeArrays]) -> list[str]:
     ]
 
 
-def _without_folder(reason: str, entry: Entry) -> str:
-    """Return a reason that follows the episode's name, without its folder at the beginning."""
-    return reason.removeprefix(f"{entry.folder}: ")
-
-
 def _omission(error: Exception) -> Omission:
     if isinstance(error, array_files.NoFramesError):
         return Omission.NO_FRAMES
@@ -320,7 +315,7 @@ def _omission(error: Exception) -> Omission:
 def _choose(root: Path, select: Selection) -> tuple[list[Entry], list[tuple[str, str]], dict[str, Omission]]:
     catalogue = scan(root)
     left_out = [
-        (entry.name, f"{entry.state}: {_without_folder(entry.reason, entry)}") for entry in catalogue.left_out
+        (entry.name, f"{entry.state}: {entry.without_folder(entry.reason)}") for entry in catalogue.left_out
     ]
     omissions = {entry.name: entry.omission or Omission.UNUSABLE for entry in catalogue.left_out}
     wanted = []

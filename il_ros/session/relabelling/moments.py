@@ -88,7 +88,7 @@ def to_label(entries: Sequence[Entry], *, uncertain: int = 0, before_s: float = 
         try:
             found += moments(entry.folder, left_out.append, uncertain=uncertain, before_s=before_s)
         except NoStateError as error:
-            stateless.append((entry.name, str(error).removeprefix(f"{entry.folder}: ")))
+            stateless.append((entry.name, entry.without_folder(str(error))))
     left = tuple(moment for moment in found if (moment.root, moment.words) not in made)
     return ToLabel(left, len(found) - len(left), tuple(stateless), tuple(left_out))
 
