@@ -9,6 +9,10 @@ import argparse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from il_ros.core.contract import Contract
 
 
 @contextmanager
@@ -53,6 +57,13 @@ def add_contract(parser: argparse.ArgumentParser, default: str = "the recorded o
         metavar="FILE",
         help=f"file, or name in config/contracts (default: {default})",
     )
+
+
+def given_contract(args: argparse.Namespace) -> Contract | None:
+    """Return the contract that the option of `add_contract` names, None without it; raises ContractError."""
+    from il_ros.core import contract as contracts
+
+    return contracts.find(args.contract) if args.contract else None
 
 
 def add_changes(parser: argparse.ArgumentParser) -> None:

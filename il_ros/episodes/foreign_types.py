@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from il_ros.core import contract as contracts
 from il_ros.core.codecs import UnknownTypeError
 from il_ros.core.contract import Contract
 from il_ros.episodes.bag.reader import BagError, open_bag
 
 
-def read_beside(read: Callable[[], Contract], folders: Callable[[], Iterable[Path]]) -> Contract:
-    """Return what `read` returns: a contract; message types that are unknown to it are looked up in bags.
+def find_beside(name: str, folders: Callable[[], Iterable[Path]]) -> Contract:
+    """Return the contract in file `name`, or the one shipped under that name; unknown message types are those of bags.
 
     `folders`: returns those of the bags, which are opened one by one until all types are known.
-    Raises ContractError as `read` does.
+    Raises ContractError as `contract.find` does.
     """
     left: Iterator[Path] | None = None
     while True:
         try:
-            return read()
+            return contracts.find(name)
         except UnknownTypeError:
             left = iter(folders()) if left is None else left
             if not _opens_one(left):

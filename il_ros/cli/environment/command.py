@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.cli import next_steps
+from il_ros.cli import next_steps, options
 from il_ros.cli.environment.options import add_rounds, add_world
 from il_ros.cli.suggest import starts_of
 from il_ros.core import atomic
@@ -83,14 +83,13 @@ def run(args: argparse.Namespace) -> int:
         say(f"il-ros env {args.verb}: {worded(error)}", file=sys.stderr)
         return 2
     # what follows imports torch
-    from il_ros.core import contract as contracts
     from il_ros.envs.tasks import make_any_task
     from il_ros.episodes.recording.record import RecordError
     from il_ros.sim.lockstep import NoObservationError
     from il_ros.training.loop import TrainingError
 
     try:
-        given = contracts.find(args.contract) if args.contract else None
+        given = options.given_contract(args)
         task, contract = make_any_task(args.task, given, success_return=args.success_return)
         with closing(task):
             return int(args.act(args, task, contract))
@@ -156,7 +155,7 @@ def _correct(args: argparse.Namespace, task: Task, contract: Contract) -> int:
     learner = _learner(args, contract)
     shown = _shown(args, contract, learner.recipe.policy)
     start = _start(args, learner)
-    options = ModeOptions(
+    modes = ModeOptions(
         args.mode,
         beta=args.beta,
         queried=args.queried,
@@ -167,7 +166,7 @@ def _correct(args: argparse.Namespace, task: Task, contract: Contract) -> int:
     seeds = [range(first + count * index, first + count * (index + 1)) for index in range(args.rounds)]
     place = args.out
     parent = "" if start is None else start.version
-    for done in correct(run, expert, learner, options, seeds, shown, start):
+    for done in correct(run, expert, learner, modes, seeds, shown, start):
         place = save_version(args.out, done.policy, run, done.labels, shown, parent)
         parent = place.name
         say(_line(args, task, contract, done, place))

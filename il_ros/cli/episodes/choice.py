@@ -9,7 +9,7 @@ from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
 from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.catalogue import Entry, look, scan
-from il_ros.episodes.foreign_types import read_beside
+from il_ros.episodes.foreign_types import find_beside
 from il_ros.episodes.layout import INFO_FILE, LayoutError, episode_name
 
 
@@ -74,7 +74,7 @@ def contract_for(entry: Entry, name: str) -> Contract:
     Raises ContractError when it can't be read or does not exist.
     """
     if name:
-        return read_beside(lambda: contracts.find(name), lambda: [entry.folder])
+        return find_beside(name, lambda: [entry.folder])
     if entry.info is None and not entry.usable:
         raise ContractError(entry.reason)
     if entry.info is None or not entry.info.contract_text:

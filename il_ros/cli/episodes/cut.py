@@ -10,7 +10,6 @@ from typing import Any
 
 from il_ros.cli import next_steps, options
 from il_ros.core import atomic
-from il_ros.core import contract as contracts
 from il_ros.core.progress import with_progress
 from il_ros.core.tables import counted, say
 from il_ros.episodes.bag.opened import BagMessage
@@ -71,14 +70,14 @@ def _cut(args: argparse.Namespace) -> int:
         found, notes = by_button(bag, args.topic, args.button)
     else:
         found, notes = by_flag(bag, args.topic)
-    options = CutOptions(
-        contract=contracts.find(args.contract) if args.contract else None,
+    wanted = CutOptions(
+        contract=options.given_contract(args),
         task=args.task,
         instruction=args.instruction,
         outcome=args.outcome,
         pre_roll_s=args.pre_roll,
     )
-    report = cut(bag, args.root, found, options, _shown)
+    report = cut(bag, args.root, found, wanted, _shown)
     names = ""
     if report.folders:
         first, last = report.folders[0].name, report.folders[-1].name

@@ -17,7 +17,7 @@ from il_ros.episodes import amendments
 from il_ros.episodes.amendments import Amendments, LeftOut
 from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.catalogue import Entry, look
-from il_ros.episodes.foreign_types import read_beside
+from il_ros.episodes.foreign_types import find_beside
 from il_ros.episodes.layout import INFO_FILE, LayoutError
 from il_ros.policies.lineage import find_checkpoint
 
@@ -115,7 +115,7 @@ def _doctor(args: argparse.Namespace) -> int:
 def _contract(args: argparse.Namespace, entries: Sequence[Entry]) -> Contract:
     """Return the given contract, or the one under which all episodes were recorded."""
     if args.contract:
-        return read_beside(lambda: contracts.find(args.contract), lambda: [entry.folder for entry in entries])
+        return find_beside(args.contract, lambda: [entry.folder for entry in entries])
     known = [
         entry for entry in entries if entry.usable and entry.info is not None and entry.info.contract_text
     ]

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from il_ros.cli import next_steps, options
 from il_ros.cli.episodes.choice import contract_for, entries_of
 from il_ros.core import atomic
-from il_ros.core import contract as contracts
 from il_ros.core.progress import with_progress
 from il_ros.core.tables import counted, say
 from il_ros.episodes.catalogue import Selection
@@ -174,7 +173,7 @@ def _add_lerobot_export(formats: Any, common: argparse.ArgumentParser) -> None:
 
 def _export_lerobot(args: argparse.Namespace) -> int:
     shard = _shard(args)
-    options = ExportOptions(
+    wanted = ExportOptions(
         fps=args.fps,
         actions=args.actions,
         holes=args.holes,
@@ -189,8 +188,8 @@ def _export_lerobot(args: argparse.Namespace) -> int:
     report = export_lerobot(
         entries_of(args.episodes, args.root),
         args.out,
-        options,
-        contract=contracts.find(args.contract) if args.contract else None,
+        wanted,
+        contract=options.given_contract(args),
         append=args.append,
         shard=shard,
         progress=_steps,
@@ -286,7 +285,7 @@ def _import_lerobot(args: argparse.Namespace) -> int:
     report = import_lerobot(
         args.path,
         args.root,
-        contract=contracts.find(args.contract) if args.contract else None,
+        contract=options.given_contract(args),
         features=dict(_pair("feature", word) for word in args.feature),
         episodes=None if args.episodes is None else _numbers(args.episodes),
         demonstrations=args.demonstrations,
@@ -327,7 +326,7 @@ def _import_robomimic(args: argparse.Namespace) -> int:
     report = import_robomimic(
         args.path,
         args.root,
-        contract=contracts.find(args.contract) if args.contract else None,
+        contract=options.given_contract(args),
         observations=dict(_pair("observation", word) for word in args.observation),
         mask=args.mask,
         rate_hz=args.rate,

@@ -10,12 +10,11 @@ from typing import Any
 
 from il_ros.cli import options
 from il_ros.cli.episodes.choice import entries_of, folder_of
-from il_ros.core import contract as contracts
 from il_ros.core.tables import counted, say, size, worded
 from il_ros.episodes import layout, trash
 from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.bag.recover import RecoverError, Recovery, recover
-from il_ros.episodes.foreign_types import read_beside
+from il_ros.episodes.foreign_types import find_beside
 from il_ros.episodes.layout import INFO_FILE, LayoutError
 from il_ros.episodes.verify import VerifyReport, verify
 
@@ -66,9 +65,7 @@ def _verify(args: argparse.Namespace) -> int:
     entries = entries_of(args.episodes, args.root)
     contract = None
     if args.contract:
-        contract = read_beside(
-            lambda: contracts.find(args.contract), lambda: [entry.folder for entry in entries]
-        )
+        contract = find_beside(args.contract, lambda: [entry.folder for entry in entries])
     counts = {"ok": 0, "unusable": 0, "discarded": 0}
     for entry in entries:
         report = verify(entry.folder, contract)

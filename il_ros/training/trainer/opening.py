@@ -10,7 +10,7 @@ from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.catalogue import Entry, Selection, scan, usable_in
-from il_ros.episodes.foreign_types import read_beside
+from il_ros.episodes.foreign_types import find_beside
 from il_ros.policies import checkpoint
 from il_ros.policies.features import Inputs
 from il_ros.policies.versions import CHECKPOINT, next_version, taken
@@ -88,9 +88,7 @@ def contract_of(name: str, data: Path, *, joint: bool = False) -> Contract:
     Raises ValueError when there is none, or the episodes have several. `joint`: the command has --joint for those.
     """
     if name:
-        return read_beside(
-            lambda: contracts.find(name), lambda: [entry.folder for entry in scan(data).usable]
-        )
+        return find_beside(name, lambda: [entry.folder for entry in scan(data).usable])
     usable = usable_in(data)
     recorded = {
         entry.info.contract_hash: entry
