@@ -293,6 +293,14 @@ def find_policy(path: Path) -> Path:
     return path if holds_remote(path) else find_checkpoint(path)
 
 
+def is_awaited(checkpoint: str, candidates: str) -> bool:
+    """Return whether a policy server begins without a policy, because a trainer is still to make the first one.
+
+    `checkpoint`: the folder that it is given. `candidates`: the topic on which versions are announced, "": none.
+    """
+    return bool(candidates) and not (checkpoint and Path(checkpoint).exists())
+
+
 def _holds_checkpoint(folder: Path) -> bool:
     return (folder / CONFIG).exists() or (folder / MODEL).exists()
 

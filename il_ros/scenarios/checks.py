@@ -10,7 +10,7 @@ from pathlib import Path
 from il_ros.core import atomic, contract
 from il_ros.core.contract import ContractError
 from il_ros.core.tables import worded
-from il_ros.policies.lineage import find_policy
+from il_ros.policies.lineage import find_policy, is_awaited
 from il_ros.records import trials
 from il_ros.rewards.folders import find_reward
 from il_ros.scenarios.graph import NodeSpec, Spec
@@ -120,8 +120,8 @@ def _policies(specs: Sequence[NodeSpec], tell: Callable[[str], object]) -> Itera
         if spec.executable != "policy_server":
             continue
         folder = str(spec.parameters.get("checkpoint", ""))
-        if spec.parameters.get("candidates") and not Path(folder).exists():
-            continue  # the trainer makes the first one
+        if is_awaited(folder, str(spec.parameters.get("candidates", ""))):
+            continue
         try:
             find_policy(Path(folder))
         except ValueError as error:  # found without torch

@@ -7,7 +7,8 @@ policy (docs/remote_policies.md) always does: without an answer in time there is
 Promotion: a thread examines each checkpoint announced on the topic `candidates`. It must load, have no larger
 error than the driving policy on held-out episodes, compute fast enough, and may first run in shadow. A
 promoted policy takes control between two ticks; every tick has its own chunk, so none is missed or mixed. An
-unconfigured node, which had no policy, starts with the first promoted one.
+unconfigured node, which had no policy, starts with the first promoted one; until the checkpoint is there, it
+waits for that.
 
 Roll-back: when interventions per minute rise above those of the previous versions, or when `~/rollback`
 (Trigger) is called, the previous version takes control: at once if it had control before, otherwise once it is
@@ -66,6 +67,7 @@ from il_ros.nodes.runtime.generation import GenerationListener
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.proposer import declare_tick
 from il_ros.nodes.runtime.publishers import SoleUse
+from il_ros.policies import lineage
 from il_ros.policies.uncertainty import ChunkUse, PolicyAnswer
 from il_ros.policies.window import TickWindow
 from il_ros.records.proposal import Answer
@@ -74,6 +76,9 @@ Seen = tuple[Mapping[str, np.ndarray[Any, Any]], ...]
 """What a policy sees: the values of the last ticks by key, oldest first."""
 Result = tuple[PolicyAnswer, Vector]
 """What a policy computed, and the first steps (K, A) of its chunk that were committed already."""
+
+
+_WAITING = "no policy yet: waiting for the first one"
 
 
 class PolicyServer(managed.ManagedNode):
@@ -119,6 +124,14 @@ class PolicyServer(managed.ManagedNode):
         self._candidates = Candidates(
             self, lambda: self._policy, self._wanted, self._on_verdict, self._versions.known
         )
+
+    def start(self) -> None:
+        """Configure and activate if `autostart` is set, unless a trainer is still to make the first policy."""
+        if self._awaits_first:
+            if value(self, "autostart"):
+                self.get_logger().info(f"{_WAITING}, which takes control when it passes promotion")
+            return
+        super().start()
 
     def configure(self) -> None:
         """Load the checkpoint; raises Refusal when it is unreadable or was trained with another contract."""
@@ -175,9 +188,16 @@ class PolicyServer(managed.ManagedNode):
             self._tell_news()
             named |= self._policy.server
         if self._proposer is None:
-            return self._sole.status(Status(WARN, f"{self.state}: not proposing", named))
+            why = _WAITING if self._awaits_first else f"{self.state}: not proposing"
+            return self._sole.status(Status(WARN, why, named))
         status = self._proposer.status()
         return self._sole.status(Status(status.level, status.message, named | dict(status.values)))
+
+    @property
+    def _awaits_first(self) -> bool:
+        if self._was_configured or self._admitted is not None:
+            return False
+        return lineage.is_awaited(value(self, "checkpoint"), value(self, "candidates"))
 
     def _wanted(self) -> Contract | None:
         return load_contract(value(self, "contract")) if value(self, "contract") else None
@@ -202,10 +222,8 @@ class PolicyServer(managed.ManagedNode):
         path = value(self, "checkpoint")
         if not path:
             raise managed.Refusal("parameter checkpoint is empty: give the folder of a trained policy")
-        from il_ros.policies.lineage import find_policy
-
         try:
-            return find_policy(Path(path))
+            return lineage.find_policy(Path(path))
         except ValueError as error:
             raise managed.Refusal(str(error)) from error
 

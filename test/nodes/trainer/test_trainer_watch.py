@@ -149,6 +149,8 @@ def test_a_correction_leads_to_a_new_policy_without_a_missed_tick(graph, tmp_pat
         promotion__slack=1.0,
     )
     assert server.state == "unconfigured"
+    assert server._last_error is None  # that the trainer is still to make the first policy is no error
+    assert server.status().message == "no policy yet: waiting for the first one"
     trainer = Watched(graph, tmp_path)
     graph.until(lambda: server.state == "active", "the first policy in control", LONG_S)
     robot = made.Robot(graph).ready()
