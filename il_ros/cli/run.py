@@ -17,7 +17,7 @@ from il_ros.core.processes.group import ProcessGroup
 from il_ros.core.processes.stopping import STOP_SIGNALS, leave_lost_terminal, stop_signals
 from il_ros.core.tables import ReaderGoneError, say, worded
 from il_ros.scenarios import SCENARIOS, domain
-from il_ros.scenarios.checks import CheckError
+from il_ros.scenarios.checks import CheckError, check_simulators
 from il_ros.scenarios.graph import (
     Argument,
     NodeSpec,
@@ -98,6 +98,11 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
     numbers = [number for number in STOP_SIGNALS if not (terminal and number == signal.SIGINT)]
     if terminal:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:  # before a process starts: the server of gz-sim does not wait at the gate
+        check_simulators(specs)
+    except CheckError as error:
+        say(f"not started: {worded(error)}", file=sys.stderr)
+        return 1
     commands = {spec.name: command(spec) for spec in specs}
     if absent := sorted({words[0] for words in commands.values() if shutil.which(words[0]) is None}):
         named = ", ".join(name for name, words in commands.items() if words[0] in absent)

@@ -14,7 +14,8 @@ from il_ros.policies.lineage import find_policy, is_awaited
 from il_ros.records import trials
 from il_ros.rewards.folders import find_reward
 from il_ros.scenarios.graph import NodeSpec, Spec
-from il_ros.sim.tasks.task import task_class, task_names
+from il_ros.sim.installed import why_missing
+from il_ros.sim.tasks.task import GZ, task_class, task_names
 
 _MOST_S = 120.0
 """Time for the check of a checkpoint, which imports torch."""
@@ -31,12 +32,24 @@ class CheckError(ValueError):
     """A scenario cannot work; the message says what is wrong, each thing once."""
 
 
+def check_simulators(specs: Sequence[Spec]) -> None:
+    """Raise CheckError if a simulator of the nodes is not installed; the message says what to install."""
+    problems = {
+        f"simulator {name}: {why}"
+        for spec in specs
+        if isinstance(spec, NodeSpec) and (name := _simulator(spec)) and (why := why_missing(name))
+    }
+    if problems:
+        raise CheckError("\n".join(sorted(problems)))
+
+
 def check_files(specs: Sequence[Spec], tell: Callable[[str], object] = lambda line: None) -> None:
     """Raise CheckError if a contract, a recipe, a checkpoint or a reward model of the nodes cannot be used.
 
-    So does a folder, or a result file, that a node could not write. `tell` gets a sentence about what takes longer
-    than TOLD_S.
+    So does a simulator that is not installed, and a folder, or a result file, that a node could not write. `tell` gets
+    a sentence about what takes longer than TOLD_S.
     """
+    check_simulators(specs)
     own = [spec for spec in specs if isinstance(spec, NodeSpec) and spec.package == "il_ros"]
     problems = dict.fromkeys(_files(own))
     if not problems:  # a policy is compared with the contract
@@ -52,6 +65,13 @@ def contracts_of(specs: Sequence[Spec]) -> dict[str, list[NodeSpec]]:
         if isinstance(spec, NodeSpec) and spec.parameters.get("contract"):
             found.setdefault(str(spec.parameters["contract"]), []).append(spec)
     return found
+
+
+def _simulator(spec: NodeSpec) -> str:
+    """Return the simulator that a node needs, "" if none."""
+    if spec.executable == "sim":
+        return str(spec.parameters.get("simulator", ""))
+    return GZ if spec.executable == "sim_gz" else ""
 
 
 def _files(specs: Sequence[NodeSpec]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import os
 
 from il_ros.core import share
 from il_ros.scenarios.graph import NodeSpec, Program
+from il_ros.sim.gz.services import BRIDGE
 
 
 def server_and_bridge(task: str, namespace: str) -> tuple[Program, NodeSpec]:
@@ -20,7 +21,7 @@ def server_and_bridge(task: str, namespace: str) -> tuple[Program, NodeSpec]:
         {"config_file": str(bridge_file(task)), "use_sim_time": True},
         remappings=(("/clock", "clock"),),
         namespace=namespace,
-        package="ros_gz_bridge",
+        package=BRIDGE,
     )
     return server, bridge
 

@@ -80,6 +80,25 @@ def test_a_command_that_is_not_installed_is_named_before_anything_starts(tmp_pat
     assert not (tmp_path / "log").exists()
 
 
+@pytest.mark.parametrize(
+    ("simulator", "why"),
+    [
+        ("gz", "there is no 'gz' on the PATH; install ros_gz (sudo apt-get install -y ros-jazzy-ros-gz)"),
+        ("gazebo_classic", "there is no Gazebo at {folder}; type:  make gazebo"),
+    ],
+)
+def test_a_simulator_that_is_not_installed_is_named_before_anything_starts(
+    tmp_path, monkeypatch, capsys, simulator, why
+):
+    for name in ("PATH", "IL_ROS_GAZEBO"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["run", "record", "--simulator", simulator]) == 1
+    assert f"not started: simulator {simulator}: {why.format(folder=tmp_path)}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_step_after_driving_corrects_the_same_policy_on_the_same_robot():
     assert next_steps.after_driving({"task": "push"}, "checkpoint") == (
         "il-ros session run --task push --checkpoint checkpoint"

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from il_ros.core.specs import Vector
 
 TIMEOUT_S = 10.0
+BRIDGE = "ros_gz_bridge"
+_INSTALL = "install ros_gz (sudo apt-get install -y ros-{distribution}-ros-gz) and source ROS 2"
+
+
+def why_missing() -> str:
+    """Return which part of gz-sim is missing here and how to install it; empty when both are there."""
+    install = _INSTALL.format(distribution=os.environ.get("ROS_DISTRO") or "jazzy")
+    if shutil.which("gz") is None:
+        return f"there is no 'gz' on the PATH; {install}"
+    prefixes = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
+    entry = Path("share", "ament_index", "resource_index", "packages", BRIDGE)
+    if not any((prefix / entry).exists() for prefix in map(Path, prefixes)):
+        return f"there is no package {BRIDGE}, which brings gz's topics to ROS; {install}"
+    return ""
 
 
 def put(world: str, poses: Mapping[str, Vector]) -> list[str]:
@@ -26,7 +43,7 @@ def ask(command: Sequence[str]) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S + 5.0, check=False)
     except FileNotFoundError:
-        raise RuntimeError("there is no 'gz' on the PATH; install ros_gz and source ROS 2") from None
+        raise RuntimeError(why_missing()) from None
     except subprocess.TimeoutExpired:
         raise RuntimeError(f"{command[3]}: gz gave no answer within {TIMEOUT_S:g} s") from None
     if "data: true" not in done.stdout:

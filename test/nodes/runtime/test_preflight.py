@@ -109,6 +109,13 @@ def test_a_contract_of_another_robot_than_the_simulated_one_is_refused():
     check_files(SCENARIOS["env"].nodes({"task": "push", "contract": "drive", "sim": "false"}))
 
 
+def test_a_simulator_that_is_not_installed_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("IL_ROS_GAZEBO", str(tmp_path))
+    with pytest.raises(CheckError, match=r"^simulator gazebo_classic: there is no Gazebo at .*make gazebo"):
+        check_files(SCENARIOS["sim"].nodes({"simulator": "gazebo_classic"}))
+    check_files(SCENARIOS["env"].nodes({"simulator": "gazebo_classic", "sim": "false"}))
+
+
 def test_a_wrong_recipe_is_refused():
     with pytest.raises(
         CheckError, match=r"recipe 'bc_mpl' is neither a \.yaml file nor one of config/training"
