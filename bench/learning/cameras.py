@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import cv2
 import numpy as np
 from learning_bc import contract_of, dataset, demonstrations
-from rows import add_line, read_lines, rows_before
+from rows import Rows, read_lines, settings_of
 
 from il_ros.records.trials import success_interval
 from il_ros.sim import HELD_OUT_SEED
@@ -70,14 +70,15 @@ def recipe_of(own, shown, seen, args, seed, augmented):
     return rules.chosen(own, shown, [*changes, f"epochs={epochs}", f"validate_every={epochs}"])
 
 
-def measure(name, cameras, augmented, seed, args):
-    """Return a row: train a policy by these cameras, or by STATE, and try it."""
+def measured(key, args):
+    """Return what was measured for a key: train a policy by these cameras, or by STATE, and try it."""
+    name, cameras, augmented, seed = (key[part] for part in ("task", "cameras", "augmented", "seed"))
     names = () if cameras == STATE else tuple(cameras.split(","))
     size = SIZES.get(name, SQUARE)
     own = contract_of(name, names, size)
     task = task_for(name, own)
     began_s = time.process_time()
-    seeds = range(1000 * seed, 1000 * seed + args.demonstrations.get(name, SHOWN[name]))
+    seeds = range(1000 * seed, 1000 * seed + key["asked"])
     shown = list(demonstrations(task, own, make_expert(name), seeds))
     shown_s, began_s = time.process_time() - began_s, time.process_time()
     if names:
@@ -94,8 +95,6 @@ def measure(name, cameras, augmented, seed, args):
     task.close()
     frames = sum(map(len, shown))
     return {
-        "bench": "cameras",
-        **key_of(name, cameras, augmented, seed, args),
         "size": size if names else None,
         "demonstrations": len(shown),
         "frames": frames,
@@ -111,17 +110,25 @@ def measure(name, cameras, augmented, seed, args):
 
 
 def key_of(name, cameras, augmented, seed, args):
-    """Return what tells a row from all others."""
-    shown = args.demonstrations.get(name, SHOWN[name])
-    own = {"steps_asked": args.steps, "set": args.set} if cameras != STATE else {}
+    """Return the key of a row. What `auto` chooses for the poses is not changed by `--steps` and `--set`."""
+    others = (
+        "only",
+        "cameras",
+        "augmented",
+        "demonstrations",
+        "seeds",
+        "first_seed",
+        "out",
+        "table",
+        "picture",
+    )
     return {
         "task": name,
         "cameras": cameras,
         "augmented": augmented,
         "seed": seed,
-        "asked": shown,
-        "starts": args.starts,
-        **own,
+        "asked": args.demonstrations.get(name, SHOWN[name]),
+        "settings": settings_of(args, (*others, *(("steps", "set") if cameras == STATE else ()))),
     }
 
 
@@ -138,8 +145,7 @@ def show(rows):
             row["cameras"],
             row["augmented"],
             row["asked"],
-            0 if row["cameras"] == STATE else row["steps"] // 500,
-            str(row.get("set")),
+            str(row.get("settings")),
         )
         groups.setdefault(key, []).append(row)
     for (task, cameras, augmented, *_), some in sorted(groups.items()):
@@ -213,20 +219,15 @@ def main():
     if args.table:
         show(read_lines(args.table))
         return
-    rows = rows_before(args.out)
+    rows = Rows("cameras", args.out)
     for seed in range(args.first_seed, args.first_seed + args.seeds):
         for name in args.only:
             for cameras in args.cameras or (*CAMERAS[name], STATE):
                 for augmented in args.augmented if cameras != STATE else ("none",):
-                    wanted = key_of(name, cameras, augmented, seed, args)
-                    if any(all(row.get(key) == value for key, value in wanted.items()) for row in rows):
-                        continue
-                    rows.append(measure(name, cameras, augmented, seed, args))
-                    brief = {key: value for key, value in rows[-1].items() if key != "successes"}
-                    brief["won"] = f"{sum(rows[-1]['successes'])} of {args.starts}"
-                    print(json.dumps(brief), file=sys.stderr, flush=True)
-                    add_line(args.out, rows[-1])
-    show(rows)
+                    for key in rows.missing([key_of(name, cameras, augmented, seed, args)]):
+                        found = measured(key, args)
+                        rows.add(key, found, successes=f"{sum(found['successes'])} of {args.starts}")
+    show(rows.rows)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ in points; `*`: it is better or worse, by the exact sign test corrected for the 
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
 import tempfile
@@ -32,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import cloning_peers
 import numpy as np
 from learning_bc import contract_of, dataset, demonstrations
-from rows import add_line, read_lines, rows_before
+from rows import Rows, read_lines, settings_of, show_each
 
 from il_ros.records.comparison import LEVEL, PairedComparison, corrected
 from il_ros.sim import HELD_OUT_SEED
@@ -68,8 +67,8 @@ LEARNERS = (
     "transformer",
     "act",
 )
-CHECKED = 5
-"""Demonstrations on which the error is measured; none of them is trained on."""
+CHECKED, CHECKED_SEED = 5, 900_000
+"""Demonstrations on which the error is measured, and the first of their seeds; none of them is trained on."""
 
 
 def recipe_of(learner, own, shown, seed):
@@ -95,10 +94,22 @@ def error_of(policy, episodes):
     return float(np.mean(found))
 
 
-def measure(name, count, seed, args, shown, learners, write):
-    """Measure learners on one task, amount of data and seed."""
+def keys_of(name, count, seed, args):
+    """Return the keys of the rows of one task, amount of data and seed."""
+    others = ("only", "demonstrations", "learners", "seeds", "first_seed", "out", "table")
+    common = {"task": name, "demonstrations": count, "seed": seed, "settings": settings_of(args, others)}
+    return [{**common, "learner": learner} for learner in args.learners]
+
+
+def measured(keys, args, shown, checked):
+    """Yield (key, what was measured) for learners on one task, amount of data and seed.
+
+    `shown`: the demonstrations to learn from, and more. `checked`: those on which the error is measured.
+    """
+    name, count, seed = (keys[0][part] for part in ("task", "demonstrations", "seed"))
     own, task = contract_of(name, ()), make_task(name)
-    for learner in learners:
+    for key in keys:
+        learner = key["learner"]
         began_s, why = time.process_time(), ""
         if learner in cloning_peers.STEPS:
             policy = cloning_peers.trained(learner, shown[:count], seed)
@@ -111,36 +122,29 @@ def measure(name, count, seed, args, shown, learners, write):
         tries = []
         for start in range(HELD_OUT_SEED, HELD_OUT_SEED + args.starts):
             tries += evaluate(SimpleNamespace(act=policy.in_episode()), own, task, [start]).episodes
-        write(
+        yield (
+            key,
             {
-                "bench": "every_family",
-                "task": name,
-                "demonstrations": count,
-                "seed": seed,
-                "learner": learner,
                 "successes": [int(episode.success) for episode in tries],
-                "held_out": round(error_of(policy, shown[-CHECKED:]), 5),
+                "held_out": round(error_of(policy, checked), 5),
                 "train_cpu_s": round(spent_s, 1),
                 "why": why,
                 "load": round(os.getloadavg()[0], 1),
-            }
+            },
         )
 
 
-def shown_of(name, count, seed, simulator="mujoco"):
-    """Return `count` demonstrations of a task's expert, and CHECKED more."""
-    seeds = range(1000 * seed, 1000 * seed + 2 * (count + CHECKED))
+def shown_of(name, count, seed, simulator="mujoco", first=0):
+    """Return `count` demonstrations of a task's expert; `first`: the start of seed 0."""
+    start = first + 1000 * seed
+    seeds = range(start, start + 2 * count + 10)
     found = []
     with closing(make_task(name, simulator=simulator)) as task:
         for episode in demonstrations(task, contract_of(name, ()), make_expert(name), seeds):
             found.append(dataclasses.replace(episode, name=f"episode_{len(found):06d}"))
-            if len(found) == count + CHECKED:
+            if len(found) == count:
                 return found
     raise SystemExit(f"{name}: the expert succeeded {len(found)} times in {len(seeds)} episodes")
-
-
-def cell_of(row):
-    return row["task"], row["demonstrations"], row["seed"]
 
 
 def show(rows):
@@ -198,29 +202,21 @@ def main():
     parser.add_argument("--table", type=Path, nargs="+", help="only print the table of these files")
     args = parser.parse_args()
     if args.table:
-        show(read_lines(args.table))
+        show_each(read_lines(args.table), show)
         return
-    rows = rows_before(args.out)
-
-    def write(row):
-        rows.append(row)
-        brief = {key: value for key, value in row.items() if key not in ("successes", "why")}
-        print(
-            json.dumps(brief | {"success": round(float(np.mean(row["successes"])), 3)}),
-            file=sys.stderr,
-            flush=True,
-        )
-        add_line(args.out, row)
-
+    rows = Rows("every_family", args.out)
     for seed in range(args.first_seed, args.first_seed + args.seeds):
         for name in args.only:
-            shown = shown_of(name, max(args.demonstrations), seed)
-            for count in args.demonstrations:
-                there = {row["learner"] for row in rows if cell_of(row) == (name, count, seed)}
-                missing = [learner for learner in args.learners if learner not in there]
-                # the same ones for every amount: the first of them, and those that are checked
-                measure(name, count, seed, args, [*shown[:count], *shown[-CHECKED:]], missing, write)
-    show(rows)
+            keys = [rows.missing(keys_of(name, count, seed, args)) for count in args.demonstrations]
+            if not any(keys):
+                continue
+            shown = shown_of(name, max(args.demonstrations), seed)  # the same ones for every amount
+            checked = shown_of(name, CHECKED, seed, first=CHECKED_SEED)
+            for some in filter(None, keys):
+                for key, found in measured(some, args, shown, checked):
+                    success = round(float(np.mean(found["successes"])), 3)
+                    rows.add(key, found, successes=None, why=None, success=success)
+    show_each(rows.rows, show)
 
 
 if __name__ == "__main__":

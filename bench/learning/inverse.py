@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MUJOCO_GL", "egl")
 
 import numpy as np
-from rows import add_line, rows_before
+from rows import Rows, by_settings, settings_of
 
 from il_ros.core import contract as contracts
 from il_ros.episodes import inferred_labels, layout
@@ -149,18 +149,13 @@ def measured(task_name, seed, args):
         }
         starts = range(HELD_OUT_SEED, HELD_OUT_SEED + args.episodes)
         scores = {name: evaluate(policy, own, task, starts) for name, policy in policies.items()}
-    found = {
-        "bench": "inverse",
-        "task": task_name,
-        "seed": seed,
+    return {
         "driven_episodes": driven,
         "label_error": [round(each, 4) for each in apart],
         **{name: [int(episode.success) for episode in score.episodes] for name, score in scores.items()},
         "load": round(os.getloadavg()[0], 1),
         "seconds": round(time.monotonic() - began_s),
     }
-    print(json.dumps({**found, **{name: score.successes for name, score in scores.items()}}), flush=True)
-    return found
 
 
 def error(watched, shown, own):
@@ -171,6 +166,20 @@ def error(watched, shown, own):
         _, here, there = np.intersect1d(each.ticks_ns, truth[each.name].ticks_ns, return_indices=True)
         parts.append(np.abs(each.commands[here] - truth[each.name].commands[there]))
     return np.concatenate(parts).mean(axis=0).tolist()
+
+
+def show(rows):
+    """Print the pooled success of each policy, and the paired comparison, for each kind of settings."""
+    for differs, runs in by_settings(rows):
+        pooled = {name: [each for run in runs for each in run[name]] for name in POLICIES}
+        pairs = zip(pooled["true"], pooled["inferred"], strict=True)
+        compared = PairedComparison.of("true", "inferred", pairs)
+        line = {"bench": "inverse", "task": runs[0]["task"], **({"settings": differs} if differs else {})}
+        for name, results in pooled.items():
+            low, high = success_interval(sum(results), len(results))
+            line[name] = [round(sum(results) / len(results), 3), round(low, 3), round(high, 3)]
+        line |= {"wins": compared.wins, "losses": compared.losses, "p": round(compared.p_value, 3)}
+        print(json.dumps(line), flush=True)
 
 
 def main():
@@ -192,22 +201,14 @@ def main():
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of inverse models")
     parser.add_argument("--out", type=Path, help="a file to which a JSON line is added for each seed")
     args = parser.parse_args()
-    rows = rows_before(args.out)
+    rows = Rows("inverse", args.out)
+    settings = settings_of(args, ("tasks", "seeds", "first_seed", "out"))
     for task in args.tasks.split(","):
         for seed in range(args.first_seed, args.first_seed + args.seeds):
-            if not any((row["task"], row["seed"]) == (task, seed) for row in rows):
-                rows.append(measured(task, seed, args))
-                add_line(args.out, rows[-1])
-        runs = [row for row in rows if row["task"] == task]
-        pooled = {name: [each for run in runs for each in run[name]] for name in POLICIES}
-        pairs = zip(pooled["true"], pooled["inferred"], strict=True)
-        compared = PairedComparison.of("true", "inferred", pairs)
-        line = {"bench": "inverse", "task": task}
-        for name, results in pooled.items():
-            low, high = success_interval(sum(results), len(results))
-            line[name] = [round(sum(results) / len(results), 3), round(low, 3), round(high, 3)]
-        line |= {"wins": compared.wins, "losses": compared.losses, "p": round(compared.p_value, 3)}
-        print(json.dumps(line), flush=True)
+            for key in rows.missing([{"task": task, "seed": seed, "settings": settings}]):
+                found = measured(task, seed, args)
+                rows.add(key, found, to=sys.stdout, **{name: sum(found[name]) for name in POLICIES})
+        show([row for row in rows.rows if row["task"] == task])
     return 0
 
 

@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from every_family import recipe_of, shown_of
 from learning_bc import contract_of, dataset
-from rows import keeping, read_lines, rows_before
+from rows import Rows, read_lines, settings_of, show_each
 
 from il_ros.policies.joint.contracts import joined
 from il_ros.policies.joint.part import part_policy
@@ -60,16 +60,26 @@ def single_policy(name, shown, seed, args):
         return train(dataset(own, shown[name], chosen.training), chosen, Path(folder)).policy
 
 
-def measure(seed, args, done, write):
-    """Measure one seed, but for what is `done`: its (seed, policy, task)."""
+def keys_of(seed, args):
+    """Return the keys of a seed's rows."""
+    settings = settings_of(args, ("policies", "seeds", "out", "table"))
+    return [
+        {"policy": which, "task": name, "seed": seed, "settings": settings}
+        for which in args.policies
+        for name in POLICIES[which]
+    ]
+
+
+def measured(seed, keys, args):
+    """Yield (key, what was measured) for these keys of one seed."""
     shown = {}
     for which in args.policies:
-        wanted = [name for name in POLICIES[which] if (seed, which, name) not in done]
+        wanted = {key["task"]: key for key in keys if key["policy"] == which}
         for name in POLICIES[which] if wanted else ():
             if name not in shown:
-                shown[name] = shown_of(name, TASKS[name], seed)[: TASKS[name]]
+                shown[name] = shown_of(name, TASKS[name], seed)
         whole = joint_policy(POLICIES[which], shown, seed, args) if wanted and which != ALONE else None
-        for name in wanted:
+        for name, key in wanted.items():
             own = contract_of(name, ())
             policy = (
                 single_policy(name, shown, seed, args)
@@ -78,9 +88,8 @@ def measure(seed, args, done, write):
             )
             starts = range(HELD_OUT_SEED, HELD_OUT_SEED + args.starts)
             scored = evaluate(policy, own, make_task(name), starts)
-            row = {"bench": "joint", "policy": which, "task": name, "seed": seed}
-            row["successes"] = [int(episode.success) for episode in scored.episodes]
-            write({**row, "load": round(os.getloadavg()[0], 1)})
+            successes = [int(episode.success) for episode in scored.episodes]
+            yield key, {"successes": successes, "load": round(os.getloadavg()[0], 1)}
 
 
 def show(rows):
@@ -122,14 +131,13 @@ def main():
     parser.add_argument("--table", type=Path, nargs="+", help="only print the table of these files")
     args = parser.parse_args()
     if args.table:
-        show(read_lines(args.table))
+        show_each(read_lines(args.table), show)
         return
-    rows = rows_before(args.out)
-    done = {(row["seed"], row["policy"], row["task"]) for row in rows}
-
+    rows = Rows("joint", args.out)
     for seed in range(args.seeds):
-        measure(seed, args, done, keeping(rows, args.out))
-    show(rows)
+        for key, found in measured(seed, rows.missing(keys_of(seed, args)), args):
+            rows.add(key, found, successes=sum(found["successes"]))
+    show_each(rows.rows, show)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ rear and slides in behind it. An episode's style is on which side the hand is wh
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
 import tempfile
@@ -21,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from learning_bc import contract_of, dataset, demonstrations
-from rows import add_line, rows_before
+from rows import Rows, settings_of
 
 from il_ros.records.trials import success_interval
 from il_ros.sim import HELD_OUT_SEED
@@ -161,9 +160,6 @@ def measured_of(family, seed, args):
         main = max(shares, key=shares.get)
         forced.append({"style": main, "share": shares[main], "success": round(float(np.mean(done)), 2)})
     return {
-        "bench": "styles",
-        "family": family,
-        "seed": seed,
         "shown": shares_of([1] * len(shown), [style_of(each.observations) for each in shown]),
         "success": success,
         "shares": shares_of(success, styles),
@@ -190,18 +186,14 @@ def main():
     parser.add_argument("--set", action="append", default=[], help="change of the recipe, as of il-ros train")
     parser.add_argument("--out", type=Path, help="a file to which a JSON line is added for each policy")
     args = parser.parse_args()
-    done = rows_before(args.out)
+    rows, settings = Rows("styles", args.out), settings_of(args, ("families", "seeds", "out"))
     for seed in range(args.seeds):
         for family in args.families:
-            if any((row["family"], row["seed"]) == (family, seed) for row in done):
-                continue
-            row = measured_of(family, seed, args)
-            add_line(args.out, row)
-            low, high = success_interval(sum(row["success"]), len(row["success"]))
-            print(
-                json.dumps({**row, "success": [sum(row["success"]), round(low, 2), round(high, 2)]}),
-                flush=True,
-            )
+            for key in rows.missing([{"family": family, "seed": seed, "settings": settings}]):
+                found = measured_of(family, seed, args)
+                won, count = sum(found["success"]), len(found["success"])
+                low, high = success_interval(won, count)
+                rows.add(key, found, to=sys.stdout, success=[won, round(low, 2), round(high, 2)])
 
 
 if __name__ == "__main__":

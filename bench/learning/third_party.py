@@ -3,7 +3,8 @@
 For each task and seed: demonstrations of the task's expert (`third_party_tasks.py`), recorded as bags by
 `RecordEpisodes`; each learner trains on them; each policy is tried from the same held-out starts. `textbook`: a
 perceptron 256x256 on standardised inputs, squared error, Adam at 1e-3 falling to 0 along a cosine, 4,000 steps of 256.
-Other learners are recipes: `auto`, `ensemble`, or with changes `bc_mlp:loss=mse:batch_size=256`.
+Other learners are recipes: `auto`, `ensemble`, or with changes `bc_mlp:loss=mse:batch_size=256`. What `--out` has
+already is not measured again.
 
 A score is in points: 0 is the mean return of random actions, 100 that of the expert, from the same starts. The table
 has each task's difference to the first learner, paired by seed and start, with a 95 % interval (bootstrap over seeds
@@ -16,9 +17,7 @@ and starts). A task counts as worse when the difference is below -10 points.
 
 import argparse
 import contextlib
-import json
 import os
-import sys
 import tempfile
 import time
 import warnings
@@ -28,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from rows import Rows, read_lines, settings_of, show_each
 from third_party_tasks import third_party_tasks
 from torch import nn
 
@@ -146,18 +146,32 @@ def expert_returns(task, seeds):
     return returns
 
 
-def measure(task, seed, args, write):
-    """Measure all learners on one task and training seed."""
+def keys_of(task, seed, args):
+    """Return the keys of the rows of one task and training seed; those of EXPERT and RANDOM have no seed."""
+    others = ("seeds", "first_seed", "demonstrations", "learners", "only", "out", "table")
+    common = {"task": task.name, "settings": settings_of(args, others)}
+    own = {"seed": seed, "demonstrations": args.demonstrations or task.demonstrations}
+    return [
+        *({**common, "learner": learner} for learner in (EXPERT, RANDOM)),
+        *({**common, **own, "learner": learner} for learner in args.learners.split(";")),
+    ]
+
+
+def measured(task, seed, keys, args):
+    """Yield (key, what was measured) for these keys of one task and training seed."""
     count = args.demonstrations or task.demonstrations
     starts = range(HELD_OUT_SEED, HELD_OUT_SEED + args.starts)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "episodes"
         own = record(task, root, seed, count)
-        common = {"bench": "third_party", "task": task.name, "seed": seed, "demonstrations": count}
-        if seed == args.first_seed:
-            write({**common, "learner": EXPERT, "returns": expert_returns(task, starts)})
-            write({**common, "learner": RANDOM, "returns": tried(task, own, None, starts)})
-        for learner in args.learners.split(";"):
+        for key in keys:
+            learner = key["learner"]
+            if learner == EXPERT:
+                yield key, {"returns": expert_returns(task, starts)}
+                continue
+            if learner == RANDOM:
+                yield key, {"returns": tried(task, own, None, starts)}
+                continue
             started_s = time.monotonic()
             why = ""
             if learner == TEXTBOOK:
@@ -167,24 +181,20 @@ def measure(task, seed, args, write):
                 begin, why = by_recipe(learner, root, seed)
             trained_s = time.monotonic()
             returns = tried(task, own, begin, starts)
-            took = {
-                "train_s": round(trained_s - started_s, 1),
-                "try_s": round(time.monotonic() - trained_s, 1),
-            }
-            write(
+            yield (
+                key,
                 {
-                    **common,
-                    "learner": learner,
                     "returns": returns,
                     "why": why,
                     "load": os.getloadavg()[0],
-                    **took,
-                }
+                    "train_s": round(trained_s - started_s, 1),
+                    "try_s": round(time.monotonic() - trained_s, 1),
+                },
             )
 
 
 def points(rows):
-    """Return points (starts,) by task, learner and seed."""
+    """Return points (starts,) by (task, demonstrations), learner and seed."""
     found = {}
     for task in dict.fromkeys(row["task"] for row in rows):
         some = [row for row in rows if row["task"] == task]
@@ -195,7 +205,8 @@ def points(rows):
         for row in some:
             if row["learner"] not in of:
                 scores = 100 * (np.array(row["returns"]) - of[RANDOM]) / (of[EXPERT] - of[RANDOM])
-                found.setdefault(task, {}).setdefault(row["learner"], {})[row["seed"]] = scores
+                cell = found.setdefault((task, row["demonstrations"]), {})
+                cell.setdefault(row["learner"], {})[row["seed"]] = scores
     return found
 
 
@@ -215,14 +226,14 @@ def show(rows):
     learners = list(dict.fromkeys(name for each in found.values() for name in each))
     first, rng = learners[0], np.random.default_rng(0)
     print(
-        f"| task | seeds | {' | '.join(learners)} | "
+        f"| task | shown | seeds | {' | '.join(learners)} | "
         + " | ".join(f"{name} - {first}" for name in learners[1:])
         + " |"
     )
-    print("|---" * (2 * len(learners) + 1) + "|")
+    print("|---" * (2 * len(learners) + 2) + "|")
     means = {name: [] for name in learners}
-    for task, each in found.items():
-        cells = [str(max(len(seeds) for seeds in each.values()))]
+    for (task, count), each in found.items():
+        cells = [str(count), str(max(len(seeds) for seeds in each.values()))]
         for name in learners:
             if name in each:
                 means[name].append(np.mean(list(each[name].values())))
@@ -238,7 +249,7 @@ def show(rows):
             cells.append(f"{difference.mean():+.1f} ({low:+.1f} to {high:+.1f}){worse}")
         print(f"| {task} | {' | '.join(cells)} |")
     row = " | ".join(f"{np.mean(means[name]):.1f}" for name in learners)
-    print(f"| mean | | {row} |" + " |" * (len(learners) - 1))
+    print(f"| mean | | | {row} |" + " |" * (len(learners) - 1))
 
 
 def main():
@@ -260,30 +271,19 @@ def main():
     parser.add_argument("--table", type=Path, nargs="+", help="only print the table of these files")
     args = parser.parse_args()
     if args.table:
-        show([json.loads(line) for file in args.table for line in file.read_text().splitlines()])
+        show_each(read_lines(args.table), show)
         return
     unknown = set(filter(None, args.only.split(","))) - set(tasks)
     if unknown:
         raise SystemExit(f"--only: no such task: {', '.join(sorted(unknown))}; there are: {', '.join(tasks)}")
     warnings.filterwarnings("ignore", module="gymnasium")
-    rows = []
-
-    def write(row):
-        rows.append(row)
-        mean = {"mean": round(float(np.mean(row["returns"])), 1)}
-        print(
-            json.dumps({key: value for key, value in row.items() if key != "returns"} | mean),
-            file=sys.stderr,
-            flush=True,
-        )
-        if args.out:
-            with args.out.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-
+    rows = Rows("third_party", args.out)
     for seed in range(args.first_seed, args.first_seed + args.seeds):
         for name in args.only.split(",") if args.only else tasks:
-            measure(tasks[name], seed, args, write)
-    show(rows)
+            if keys := rows.missing(keys_of(tasks[name], seed, args)):
+                for key, found in measured(tasks[name], seed, keys, args):
+                    rows.add(key, found, returns=None, mean=round(float(np.mean(found["returns"])), 1))
+    show_each(rows.rows, show)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from every_family import recipe_of, shown_of
 from learning_bc import contract_of, dataset
-from rows import keeping, read_lines, rows_before
+from rows import Rows, read_lines, settings_of, show_each
 
 from il_ros.records.comparison import PairedComparison
 from il_ros.records.trials import success_interval
@@ -46,16 +46,18 @@ def trained(name, shown, seed, args, folder, begin=None):
     return policy, policy.metrics.get("transfer", "")
 
 
-def measure(seed, args, done, write):
-    """Measure one seed, but for what is `done`: its (seed, demonstrations, learner)."""
-    wanted = [
-        (count, learner)
+def keys_of(seed, args):
+    """Return the keys of a seed's rows."""
+    settings = settings_of(args, ("demonstrations", "seeds", "first_seed", "out", "table"))
+    return [
+        {"seed": seed, "demonstrations": count, "learner": learner, "settings": settings}
         for count in args.demonstrations
         for learner in (SCRATCH, MOVED)
-        if (seed, count, learner) not in done
     ]
-    if not wanted:
-        return
+
+
+def measured(seed, keys, args):
+    """Yield (key, what was measured) for these keys of one seed."""
     own = contract_of(args.task, ())
     shown = shown_of(args.task, max(args.demonstrations), seed, args.simulator)
     with (
@@ -64,29 +66,24 @@ def measure(seed, args, done, write):
     ):
         trained(
             args.source,
-            shown_of(args.source, args.before, seed)[: args.before],
+            shown_of(args.source, args.before, seed),
             seed,
             args,
             Path(root) / "source",
         )
-        for count, learner in wanted:
+        for key in keys:
+            count, learner = key["demonstrations"], key["learner"]
             folder = Path(root) / f"{learner} {count}".replace(" ", "_")
             begin = Path(root) / "source" if learner == MOVED else None
             policy, kept = trained(args.task, shown[:count], seed, args, folder, begin)
             scored = evaluate(policy, own, task, range(HELD_OUT_SEED, HELD_OUT_SEED + args.starts))
-            write(
+            yield (
+                key,
                 {
-                    "bench": "transfer",
-                    "task": args.task,
-                    "source": args.source,
-                    "simulator": args.simulator,
-                    "seed": seed,
-                    "demonstrations": count,
-                    "learner": learner,
                     "successes": [int(episode.success) for episode in scored.episodes],
                     "kept": kept,
                     "load": round(os.getloadavg()[0], 1),
-                }
+                },
             )
 
 
@@ -105,6 +102,9 @@ def show(rows):
         cells = []
         for each in by.values():
             done = [one for seed in each.values() for one in seed]
+            if not done:
+                cells.append("")
+                continue
             low, high = success_interval(sum(done), len(done))
             cells.append(f"{100 * np.mean(done):.0f} % ({100 * low:.0f}-{100 * high:.0f})")
         pairs = [
@@ -112,8 +112,8 @@ def show(rows):
             for seed in by[SCRATCH].keys() & by[MOVED].keys()
             for pair in zip(by[SCRATCH][seed], by[MOVED][seed], strict=True)
         ]
-        p = PairedComparison.of(SCRATCH, MOVED, pairs).p_value
-        print(f"| {count} | {len(by[MOVED])} | {' | '.join(cells)} | p = {p:.2g} |")
+        p = f"p = {PairedComparison.of(SCRATCH, MOVED, pairs).p_value:.2g}" if pairs else ""
+        print(f"| {count} | {len(by[MOVED])} | {' | '.join(cells)} | {p} |")
 
 
 def main():
@@ -135,14 +135,14 @@ def main():
     parser.add_argument("--table", type=Path, nargs="+", help="only print the table of these files")
     args = parser.parse_args()
     if args.table:
-        show(read_lines(args.table))
+        show_each(read_lines(args.table), show)
         return
-    rows = rows_before(args.out)
-    done = {(row["seed"], row["demonstrations"], row["learner"]) for row in rows}
-
+    rows = Rows("transfer", args.out)
     for seed in range(args.first_seed, args.first_seed + args.seeds):
-        measure(seed, args, done, keeping(rows, args.out))
-    show(rows)
+        if keys := rows.missing(keys_of(seed, args)):
+            for key, found in measured(seed, keys, args):
+                rows.add(key, found, successes=sum(found["successes"]))
+    show_each(rows.rows, show)
 
 
 if __name__ == "__main__":
