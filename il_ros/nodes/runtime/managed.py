@@ -1,13 +1,13 @@
 """Run an il_ros node: DDS and memory settings, executor, signals, errors, lifecycle.
 
-class Recorder(managed.ManagedNode):          # or managed.PlainNode
+class MyNode(managed.ManagedNode):            # or managed.PlainNode
     def __init__(self, **kwargs):
-        super().__init__("recorder", **kwargs)
+        super().__init__("my_node", **kwargs)
     def configure(self): ...                  # raise Refusal("why") to stay unconfigured
     def activate(self): ...
 
 def main(args=None):
-    return managed.main(Recorder, args)
+    return managed.main(MyNode, args)
 """
 
 from __future__ import annotations
