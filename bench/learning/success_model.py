@@ -34,10 +34,11 @@ from il_ros.records.labelling import SENT
 from il_ros.records.outcomes import SUCCESS
 from il_ros.records.trials import success_interval
 from il_ros.rewards import checkpoint
-from il_ros.rewards.success import SuccessSettings
+from il_ros.rewards.settings import SuccessSettings
 from il_ros.training.rewards.calibration import ON_TIME_S
 from il_ros.training.rewards.rating import fired_s, rate
-from il_ros.training.rewards.run import TRAINING, train
+from il_ros.training.rewards.run import train
+from il_ros.training.rewards.settings import TRAINING
 
 HOLD_S = 0.5
 END_AT = 0.9  # stricter than the node judge by default, which takes the model's threshold

@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the suggestions; return 2 with the reason on an invalid request."""
     os.environ.setdefault("MUJOCO_GL", "egl")
     from il_ros.core import atomic
+    from il_ros.envs.tasks import require_task
     from il_ros.episodes.catalogue import require_episodes
     from il_ros.policies.lineage import find_policy
     from il_ros.sim.lockstep import NoObservationError
@@ -85,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
             atomic.require_own(args.output, '"task": ', '"moments": ', '"episodes": ')
         require_episodes(args.data)
         find_policy(args.policy)
+        if args.task:
+            require_task(args.task)
         from il_ros.policies.loading import load_driving  # imports torch
 
         policy = load_driving(args.policy, task=args.task)

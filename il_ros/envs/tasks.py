@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from il_ros.core.plugins import OTHERS_CODE, cause_of
 from il_ros.core.tables import counted
 from il_ros.sim.fitting import task_for
-from il_ros.sim.tasks.task import Task, task_class, task_names
+from il_ros.sim.installed import why_missing
+from il_ros.sim.tasks.task import GZ, Task, require_simulator, task_class, task_names
 
 if TYPE_CHECKING:
     from il_ros.core.contract import Contract
@@ -34,13 +35,7 @@ def is_environment(name: str) -> bool:
 
 def make_environment(name: str, *, pictures: bool = False, **options: Any) -> Any:
     """Return the Gymnasium environment `name`; raises TaskError when it is unknown or its packages are missing."""
-    try:
-        import gymnasium
-    except ImportError as error:
-        raise TaskError(f"environment '{name}' {MISSING}") from error
-    from il_ros.envs import registration
-
-    registration.register()
+    gymnasium = _gymnasium(name)
     if pictures:
         options["render_mode"] = "rgb_array"
     try:
@@ -51,6 +46,26 @@ def make_environment(name: str, *, pictures: bool = False, **options: Any) -> An
         raise TaskError(f"environment '{name}' is not known: {error}") from error
     except OTHERS_CODE as error:
         raise TaskError(f"environment '{name}' cannot be made: {cause_of(error)}") from error
+
+
+def require_task(name: str, simulator: str = "mujoco") -> None:
+    """Raise TaskError where `make_any_task` would not know the task, or its simulator cannot start; found at once.
+
+    An environment that another module registers is not looked for: that would run its code.
+    """
+    known = _simulated(name)
+    if known in task_names():
+        require_simulator(task_class(known), simulator, GZ)
+        if missing := why_missing(simulator):
+            raise TaskError(f"simulator {simulator}: {missing}")
+        return
+    _require_environment(name)
+    if ":" not in name:
+        gymnasium = _gymnasium(name)
+        try:
+            gymnasium.spec(name)
+        except gymnasium.error.Error as error:
+            raise TaskError(f"environment '{name}' is not known: {error}") from error
 
 
 def make_any_task(
@@ -69,7 +84,7 @@ def make_any_task(
 
     if success_return is not None and not math.isfinite(success_return):
         raise TaskError(f"the return of a success is {success_return}; it must be a finite number")
-    known = name.removeprefix(_OURS).removesuffix("-v0") if name.startswith(_OURS) else name
+    known = _simulated(name)
     if known in task_names():
         if success_return is not None:
             raise TaskError(
@@ -77,11 +92,7 @@ def make_any_task(
             )
         own = contracts.find(task_class(known).contract) if contract is None else contract
         return task_for(known, own, simulator), own
-    if not is_environment(name):
-        raise TaskError(
-            f"unknown task '{name}'; there are: {', '.join(task_names())}, and the environments of Gymnasium by their "
-            "names, such as Pendulum-v1"
-        )
+    _require_environment(name)
     from il_ros.envs.from_env import contract_of
     from il_ros.envs.gym_task import GymTask
 
@@ -99,3 +110,28 @@ def make_any_task(
         own = contract
     made: Task = GymTask(env, success_return=success_return, rate_hz=own.rate_hz)
     return made, own
+
+
+def _simulated(name: str) -> str:
+    """Return the name of the simulated task that Gymnasium knows as `name`, and any other name as it is."""
+    return name.removeprefix(_OURS).removesuffix("-v0") if name.startswith(_OURS) else name
+
+
+def _require_environment(name: str) -> None:
+    if not is_environment(name):
+        raise TaskError(
+            f"unknown task '{name}'; there are: {', '.join(task_names())}, and the environments of Gymnasium by their "
+            "names, such as Pendulum-v1"
+        )
+
+
+def _gymnasium(name: str) -> Any:
+    """Return the module, in which all simulated tasks are registered, too."""
+    try:
+        import gymnasium
+    except ImportError as error:
+        raise TaskError(f"environment '{name}' {MISSING}") from error
+    from il_ros.envs import registration
+
+    registration.register()
+    return gymnasium

@@ -6,7 +6,6 @@ to cell. Failures are no demonstrations.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,21 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.contract import Contract
-from il_ros.core.settings import at_least
 from il_ros.core.specs import Vector
 from il_ros.core.tables import counted
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.irl.corridor_map import CorridorMap
 from il_ros.irl.demonstrations import demonstrated
 from il_ros.irl.grid import EIGHT_MOVES, FOUR_MOVES, Grid
-from il_ros.irl.maximum_entropy import L2, Fit, Problem, fit
+from il_ros.irl.maximum_entropy import Fit, Problem, fit
 from il_ros.irl.reward_models import cell_reward, clearance_reward, require_fitting
 from il_ros.irl.rewards import TableReward
+from il_ros.irl.settings import TabularTraining
 from il_ros.records.outcomes import FAILURE
-from il_ros.rewards.cells import CellSettings
 from il_ros.rewards.checkpoint import LoadedReward
-from il_ros.rewards.clearance import ClearanceSettings
 from il_ros.rewards.registry import inputs_of
+from il_ros.rewards.settings import CellSettings, ClearanceSettings
 from il_ros.sim.fitting import task_for
 from il_ros.sim.lockstep import command_messages
 from il_ros.sim.tasks.corridor_pieces import ROBOT_RADIUS_M
@@ -39,27 +37,6 @@ MOST_CELLS = 20_000
 """Of a map: one second of learning for each ten iterations, about."""
 
 Progress = Callable[[int, float], None]
-
-
-@dataclass(frozen=True)
-class TabularTraining:
-    """`l2`: weight of the parameters' squares. `iterations`: the most of the optimiser.
-
-    `margin`: cells around what was shown that the map has. `diagonal`: whether moves lead to eight neighbours, or four.
-    """
-
-    l2: float = L2
-    iterations: int = 500
-    margin: int = 2
-    diagonal: bool = True
-
-    def __post_init__(self) -> None:
-        at_least("iterations", self.iterations, 1)
-        at_least("margin", self.margin, 0)
-        if not (self.l2 > 0 and math.isfinite(self.l2)):
-            raise ValueError(
-                f"l2 is {self.l2:g}; it must be finite and above 0: few episodes show few places"
-            )
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,9 @@ from il_ros.core.specs import Vector
 from il_ros.irl.demonstrations import Demonstrated
 from il_ros.irl.mdp import TabularMdp
 from il_ros.irl.rewards import LinearReward, RewardForm
+from il_ros.irl.settings import L2
 from il_ros.irl.soft_control import soft_policy, visits
 
-L2 = 0.002
-"""Without it, the parameters of a finite set of demonstrations grow without bound, to rule out what none shows."""
 _TOLERANCE = 1e-7
 _ADVICE = "use a larger l2, or features of a smaller scale"
 _MEMORY = 30  # pairs of steps and gradients that L-BFGS keeps

@@ -21,6 +21,7 @@ from il_ros.core.settings import at_least, one_of
 from il_ros.core.specs import Vector
 from il_ros.policies.networks import together
 from il_ros.policies.normaliser import ACTION_SCALES, Normaliser
+from il_ros.policies.window import MOST_HISTORY
 from il_ros.records.labelling import BY_MODE, Rule
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ NumpyForward = Callable[[Array], "tuple[Array, float | None] | tuple[Array, floa
 The third is the spread (A,) of each number, see `Actions`; without it, the uncertainty is of the whole only.
 """
 
-MOST_HISTORY, MOST_HORIZON = 256, 4096  # ticks of a window, steps of a chunk
+MOST_HORIZON = 4096  # steps of a chunk
 _NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
 

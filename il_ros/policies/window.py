@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_HISTORY = 256
+"""The largest number of ticks of a window."""
 Observation = Mapping[str, np.ndarray[Any, Any]]
 
 

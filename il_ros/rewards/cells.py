@@ -2,46 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
 from torch import Tensor
 
-from il_ros.core.settings import at_least
 from il_ros.policies.protocol import ModelSpec, RewardModel, Transition, Window
-from il_ros.rewards.registry import RewardFamily, RewardSettings
-
-_MOST_CELLS = 1 << 20
-
-
-@dataclass(frozen=True)
-class CellSettings(RewardSettings):
-    """The map of `rows` x `columns` cells of size `cell`, in the units of what is observed.
-
-    `axes`: the places of the row's and the column's coordinate among the features of the inputs. `low`: their values
-    at the map's corner, where row and column 0 begin. `per_distance`: whether the table has rewards per distance moved
-    (from a robot that passes a cell in several steps), or of a step.
-    """
-
-    axes: tuple[int, int] = (0, 1)
-    low: tuple[float, float] = (-0.5, -0.5)
-    cell: float = 1.0
-    rows: int = 1
-    columns: int = 1
-    per_distance: bool = False
-
-    def __post_init__(self) -> None:
-        at_least("rows", self.rows, 1)
-        at_least("columns", self.columns, 1)
-        if self.rows * self.columns > _MOST_CELLS:
-            raise ValueError(f"rows x columns are {self.rows * self.columns}; at most {_MOST_CELLS} cells")
-        if not (np.isfinite(self.cell) and self.cell > 0):
-            raise ValueError(f"cell is {self.cell:g}; it must be above 0")
-        if len(self.axes) != 2 or min(self.axes) < 0 or self.axes[0] == self.axes[1]:
-            raise ValueError(f"axes are {list(self.axes)}; they must be two different places, from 0 on")
-        if len(self.low) != 2 or not np.isfinite(self.low).all():
-            raise ValueError(f"low is {list(self.low)}; it must be two finite numbers")
+from il_ros.rewards.registry import RewardFamily
+from il_ros.rewards.settings import CellSettings
 
 
 class CellReward(RewardModel):

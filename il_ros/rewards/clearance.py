@@ -5,38 +5,13 @@ It rates on any map what maximum-entropy IRL finds on the map of one corridor (`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.protocol import ModelSpec, RewardModel, Transition
-from il_ros.rewards.registry import RewardFamily, RewardSettings
-
-
-@dataclass(frozen=True)
-class ClearanceSettings(RewardSettings):
-    """`inputs`: the laser scan alone. `speed`: the action that is the speed ahead, in m/s.
-
-    `radius_m`: of the robot, whose centre has the scanner. `limits_m`: the clearances that are fallen short of.
-    `least_m_s`: a step at a lower speed counts as one at this speed: standing still is no way out of a long way.
-    """
-
-    inputs: tuple[str, ...] = ("scan",)
-    speed: str = "base/linear.x"
-    radius_m: float = 0.16
-    limits_m: tuple[float, ...] = (0.1, 0.2, 0.3)
-    least_m_s: float = 0.5
-
-    def __post_init__(self) -> None:
-        if len(self.inputs) != 1:
-            raise ValueError(f"inputs are {list(self.inputs)}; the key of one laser scan is needed")
-        for name in ("radius_m", "least_m_s"):
-            if not 0 <= getattr(self, name) <= 100:
-                raise ValueError(f"{name} is {getattr(self, name):g}; it must be from 0 to 100")
-        if not self.limits_m or not all(0 < limit <= 100 for limit in self.limits_m):
-            raise ValueError(f"limits_m are {list(self.limits_m)}; they must be above 0, and at most 100")
+from il_ros.rewards.registry import RewardFamily
+from il_ros.rewards.settings import ClearanceSettings
 
 
 class ClearanceReward(RewardModel):

@@ -2,73 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, ClassVar
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from il_ros.core.contract import Contract
-from il_ros.core.settings import at_least, check_widths, one_of
-from il_ros.core.tables import counted
 from il_ros.policies.networks.cameras import camera_features
 from il_ros.policies.networks.encoders import CameraEncoder, SmallCnn
-from il_ros.policies.protocol import MOST_HISTORY, Batch, Loss, ModelSpec, RewardModel, Window, weighted_mean
+from il_ros.policies.protocol import Batch, Loss, ModelSpec, RewardModel, Window, weighted_mean
 from il_ros.rewards.patterns import PatternEncoder
-from il_ros.rewards.registry import RewardSettings
-
-PATTERN, POSITION = "pattern", "position"
-ENCODERS = (PATTERN, POSITION)
-MOST_MEMBERS = 16
-
-
-@dataclass(frozen=True)
-class FrameSettings(RewardSettings):
-    """`hidden`: widths of the layers; `channels`: of the encoder of each camera.
-
-    `encoder`: what is kept of a picture: which patterns it holds, wherever they are (PATTERN, `PatternEncoder`), or
-    where each filter answers (POSITION, `CameraEncoder`). `before_s`: what was seen so long before is seen too, which
-    tells rest from motion; 0: only the newest tick. `members`: networks that judge together, each learnt without a
-    part of the episodes. `shown_s`: the last seconds of an episode that was marked a success show it.
-    """
-
-    reads_images: ClassVar[bool] = True
-    added: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {"encoder": POSITION, "before_s": 0.0, "members": 1}
-    )
-
-    hidden: tuple[int, ...] = (32,)
-    channels: tuple[int, ...] = (16, 32, 32, 32)
-    encoder: str = PATTERN
-    before_s: float = 0.25
-    members: int = 3
-    shown_s: float = 0.4
-
-    def __post_init__(self) -> None:
-        for name in ("hidden", "channels"):
-            check_widths(name, getattr(self, name))
-        one_of("encoder", self.encoder, ENCODERS)
-        at_least("members", self.members, 1)
-        if self.members > MOST_MEMBERS:
-            raise ValueError(f"members is {self.members}; at most {MOST_MEMBERS} are possible")
-        self.require_seconds("shown_s", "before_s")
-
-    def require_seconds(self, *names: str) -> None:
-        """Raise ValueError unless these settings are from 0 to 10 seconds."""
-        for name in names:
-            if not 0 <= getattr(self, name) <= 10:
-                raise ValueError(f"{name} is {getattr(self, name):g}; it must be from 0 to 10 seconds")
-
-    def history(self, contract: Contract) -> int:
-        """Return the ticks of a window whose first and last one are seen; raises ValueError beyond MOST_HISTORY."""
-        ticks = 1 if self.before_s == 0 else 1 + max(1, round(self.before_s * 1e9 / contract.period_ns))
-        if ticks > MOST_HISTORY:
-            found = f"{counted(ticks, 'tick')} at {contract.rate_hz:g} Hz"
-            raise ValueError(f"before_s is {self.before_s:g}: {found}; at most {MOST_HISTORY} are possible")
-        return ticks
+from il_ros.rewards.settings import PATTERN, FrameSettings
 
 
 class FrameNetwork(nn.Module):

@@ -12,7 +12,7 @@ from il_ros.core.contract import Contract
 from il_ros.core.specs import ObservationSpec
 from il_ros.records.rating import Rating
 from il_ros.rewards.checkpoint import LoadedReward
-from il_ros.rewards.success import SuccessSettings
+from il_ros.rewards.settings import SuccessSettings
 from il_ros.rewards.watch import ProgressWatch, SuccessWatch
 
 

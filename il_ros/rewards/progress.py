@@ -6,35 +6,19 @@ No more is labelled than these verdicts: the share of an episode's time that has
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from il_ros.policies.protocol import Transition
-from il_ros.rewards.frames import FrameModel, FrameSettings
+from il_ros.rewards.frames import FrameModel
 from il_ros.rewards.registry import RewardFamily
+from il_ros.rewards.settings import ProgressSettings
 
 GAIN = 0.03
 """The progress above the best so far that counts as progress: what a model says of one scene varies."""
 DONE = 0.9
 """From this progress on, an episode that gains nothing has not come to a stop but to its end."""
-
-
-@dataclass(frozen=True)
-class ProgressSettings(FrameSettings):
-    """The settings; in the last `shown_s` of a success the progress is 1.
-
-    `stall_s`: the longest time without progress in a success, which the training finds if there are several members;
-    0: unknown.
-    """
-
-    stall_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not (self.stall_s >= 0 and math.isfinite(self.stall_s)):
-            raise ValueError(f"stall_s is {self.stall_s:g}; it must be a time of 0 or more")
 
 
 class Stall:

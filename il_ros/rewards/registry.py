@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
 from il_ros.core import plugins
 from il_ros.core.contract import Contract
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import ModelSpec, RewardModel
-
-
-@dataclass(frozen=True)
-class RewardSettings:
-    """The settings that all reward models have; a family adds its own.
-
-    `inputs`: keys of the contract's observations; (): all. `reads_images`: whether the model reads cameras. `added`:
-    the settings that files of earlier versions lack, and the values that those worked by.
-    """
-
-    reads_images: ClassVar[bool] = False
-    added: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-
-    inputs: tuple[str, ...] = ()
+from il_ros.rewards.settings import RewardSettings as RewardSettings
 
 
 @dataclass(frozen=True)

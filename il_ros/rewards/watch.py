@@ -13,9 +13,8 @@ from il_ros.core.tables import percent, seconds
 from il_ros.policies.protocol import Transition, Window
 from il_ros.policies.window import TickWindow
 from il_ros.rewards.checkpoint import LoadedReward
-from il_ros.rewards.frames import FrameSettings
-from il_ros.rewards.progress import ProgressSettings, Stall
-from il_ros.rewards.success import SuccessSettings
+from il_ros.rewards.progress import Stall
+from il_ros.rewards.settings import FrameSettings, ProgressSettings, SuccessSettings
 
 Observation = Mapping[str, NDArray[Any]]
 

@@ -15,12 +15,11 @@ from il_ros.core.strict_yaml import YamlError
 from il_ros.core.tables import listed
 from il_ros.episodes.arrays.cache import PICTURES
 from il_ros.episodes.arrays.dataset import SPLITS
-from il_ros.policies.families.registry import family
 from il_ros.policies.uncertainty import KINDS
 from il_ros.training import device
 from il_ros.training.device import FLOAT32, PRECISIONS
 from il_ros.training.trainer.recipe_file import AUTO as AUTO
-from il_ros.training.trainer.recipe_file import OWN_STEPS, read
+from il_ros.training.trainer.recipe_file import OWN_STEPS, has_own_steps, read, shipped
 from il_ros.training.weighting import Weighting
 
 SCHEDULES = ("cosine", "constant")
@@ -175,6 +174,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.policy is None:
+            from il_ros.policies.families.registry import family  # imports torch
+
             object.__setattr__(self, "policy", family(self.family).settings())
 
     def to_plain(self) -> dict[str, Any]:
@@ -206,6 +207,8 @@ class Recipe:
                 "`il-ros train`"
             )
         require_keys(values, ("family", "policy", "training"), source)
+        from il_ros.policies.families.registry import family  # imports torch
+
         name = str(values.get("family", "bc"))
         try:
             kind = family(name)
@@ -241,18 +244,38 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
 
     Raises SettingsError naming the change and the nearest known key.
     """
-    values = recipe.to_plain()
-    for change in changes:
-        former = change.partition("=")[0].strip().removeprefix("training.")
-        if former in RENAMED:
-            raise SettingsError(f"--set {change}: this key is now called '{RENAMED[former]}'")
-    return Recipe.from_plain(changed_values(values, changes), "--set")
+    return Recipe.from_plain(changed_values(recipe.to_plain(), changes), "--set")
+
+
+def require_known(name: str, changes: Sequence[str]) -> None:
+    """Raise SettingsError on a change whose key no shipped recipe of its kind has; it needs no torch.
+
+    `name`: of the recipe; "" is AUTO. One recipe alone leaves out what is for another loss. Of a person's file, whose
+    family may be one of another package, nothing is said here.
+    """
+    keys = {change: change.partition("=")[0].strip() for change in changes}
+    if (
+        not changes or Path(name).suffix or {"family", "reward.family"} & {*keys.values()}
+    ):  # it has keys of its own
+        return
+    own_steps = name not in ("", AUTO) and has_own_steps(name)
+    sections: dict[str, Any] = {}
+    for each in shipped():
+        values = read(each, ("policy",))[0]
+        for part, given in values.items():
+            if isinstance(given, Mapping) and (part == "policy" or (OWN_STEPS in values) == own_steps):
+                sections.setdefault(part, {}).update(given)
+    full = {f"{part}.{key}" for part, given in sections.items() for key in given}
+    known = full | {key.partition(".")[2] for key in full}
+    changed_values(sections, [change for change in changes if keys[change] not in known or "=" not in change])
 
 
 def changed_values(values: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
     """Return the values of a recipe's sections with `key=value` changes; raises SettingsError as `changed`."""
     for change in changes:
         key, equals, text = change.partition("=")
+        if (former := key.strip().removeprefix("training.")) in RENAMED:
+            raise SettingsError(f"--set {change}: this key is now called '{RENAMED[former]}'")
         if not equals or not key.strip():
             raise SettingsError(f"--set {change}: must be key=value, such as epochs=50")
         part, name = _place(values, key.strip())

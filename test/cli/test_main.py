@@ -185,7 +185,7 @@ print(json.dumps([told, "torch" in sys.modules]))
 """
 
 
-def test_a_misspelt_folder_is_named_before_torch_is_imported(tmp_path):
+def test_a_misspelt_word_is_named_before_torch_is_imported(tmp_path):
     (tmp_path / "shown" / "episode_000001").mkdir(parents=True)
     (tmp_path / "file").touch()
     commands = [
@@ -193,15 +193,26 @@ def test_a_misspelt_folder_is_named_before_torch_is_imported(tmp_path):
         "train shown --from nowhere",
         "train shown --out file/v1",
         "train shown --recipe nowhere",
+        "train shown --set nowhere=1",
+        "train shown --recipe flow --set nowhere=1",
+        "train shown --recipe gail --set nowhere=1",
+        "train shown --recipe gail --environment nowhere",
         "evaluate nowhere",
+        "evaluate shown --task nowhere",
+        "evaluate shown --task nowhere-v1",
+        "evaluate shown --simulator nowhere",
         "evaluate nowhere shown",
         "suggest nowhere --policy nowhere",
         "suggest shown --policy nowhere",
         "reward train nowhere",
         "reward train shown --out file/v1",
+        "reward train shown --set nowhere=1",
+        "reward train shown --family cells --set nowhere=1",
         "reward rank shown --reward nowhere",
         "reward mark shown --sure 2",
         "env record push --root file/episodes",
+        "env record nowhere",
+        "env dagger push --set nowhere=1",
         "env record push --expert nowhere.py:act",
         "env dagger push --from nowhere",
         "policy export onnx nowhere",

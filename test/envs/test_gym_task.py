@@ -9,7 +9,7 @@ import pytest
 from il_ros.core import contract as contracts
 from il_ros.envs.from_env import contract_of
 from il_ros.envs.gym_task import GymTask, judged
-from il_ros.envs.tasks import TaskError, is_environment, make_any_task
+from il_ros.envs.tasks import TaskError, is_environment, make_any_task, require_task
 from il_ros.sim.lockstep import command_messages
 from il_ros.sim.rollout import rollout
 from il_ros.training.evaluate import evaluate
@@ -206,3 +206,20 @@ def test_a_reset_of_the_former_interface_is_described():
         TaskError, match=re.escape("reset returns ndarray, no tuple, not (observation, info)")
     ):
         GymTask(Answering(start=SEEN)).reset(0)
+
+
+def test_what_is_no_task_is_found_without_making_one(monkeypatch, tmp_path):
+    for name in ("push", "il_ros/push-v0", "Pendulum-v1", "a_module:Unknown-v0"):
+        require_task(name)
+    for name, why in (
+        ("puhs", "unknown task 'puhs'; there are: reach, push"),
+        ("Pendulm-v1", "environment 'Pendulm-v1' is not known"),
+        ("il_ros/puhs-v0", "environment 'il_ros/puhs-v0' is not known"),
+    ):
+        with pytest.raises(TaskError, match=why):
+            require_task(name)
+    with pytest.raises(ValueError, match="task 'push': unknown simulator 'gz'; there are: mujoco, gazebo_c"):
+        require_task("push", "gz")
+    monkeypatch.setenv("IL_ROS_GAZEBO", str(tmp_path))
+    with pytest.raises(TaskError, match="simulator gazebo_classic: there is no Gazebo"):
+        require_task("push", "gazebo_classic")

@@ -19,8 +19,7 @@ from il_ros.irl.reward_models import cell_reward, clearance_reward, heat_of
 from il_ros.irl.rewards import LinearReward
 from il_ros.policies.protocol import Transition, Window
 from il_ros.rewards import checkpoint
-from il_ros.rewards.cells import CellSettings
-from il_ros.rewards.clearance import ClearanceSettings
+from il_ros.rewards.settings import CellSettings, ClearanceSettings
 from il_ros.training.rewards.rating import rate
 
 AROUND = [(0, 0), (1, 0), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2)]  # avoids the carpet at (0, 1) and (1, 1)

@@ -12,9 +12,8 @@ from hand_rewards import CONTRACT, PERIOD_NS
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.protocol import Window
 from il_ros.rewards import checkpoint
-from il_ros.rewards.frames import FrameSettings
 from il_ros.rewards.patterns import PatternEncoder
-from il_ros.rewards.success import SuccessSettings
+from il_ros.rewards.settings import FrameSettings, SuccessSettings
 from il_ros.rewards.watch import SuccessWatch
 from il_ros.training.rewards.calibration import clearest, platt
 from il_ros.training.rewards.rating import shares

@@ -6,9 +6,8 @@ import torch
 from il_ros.core.contract import parse
 from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.rewards.checkpoint import LoadedReward
-from il_ros.rewards.progress import ProgressSettings
 from il_ros.rewards.registry import inputs_of, make_reward
-from il_ros.rewards.success import SuccessSettings
+from il_ros.rewards.settings import ProgressSettings, SuccessSettings
 
 CONTRACT = parse(
     """

@@ -5,7 +5,7 @@ import pytest
 from il_ros.core import share
 from il_ros.core.settings import SettingsError
 from il_ros.policies.families.behaviour_cloning import LOSSES
-from il_ros.training.recipe import Recipe, Training, changed, load
+from il_ros.training.recipe import Recipe, Training, changed, load, require_known
 from il_ros.training.trainer.recipe_file import has_own_steps
 
 OF_LOSSES = {
@@ -114,3 +114,19 @@ def test_a_large_or_deep_recipe_is_an_error(tmp_path, text, message):
 def test_a_change_of_any_text_is_an_error(value):
     with pytest.raises(SettingsError, match=r"--set seed=.*is not a YAML value"):
         changed(Recipe(), [f"seed={value}"])
+
+
+def test_a_key_that_no_recipe_has_is_found_without_its_family():
+    require_known("", ["members=3", "policy.hidden=[8]", "epochs=2"])  # auto may choose an ensemble
+    require_known("bc_mlp", ["loss=mixture", "components=3"])  # its file has no components
+    require_known("mine.yaml", ["own=1"])  # it may leave keys out
+    require_known("gail", ["reward.family=task", "own=1"])  # a reward of one's own has keys of its own
+    for name, change, why in (
+        ("", "nowhere=1", "--set nowhere: unknown key"),
+        ("flow", "nowhere=1", "--set nowhere: unknown key"),
+        ("gail", "epochs=3", "--set epochs: unknown key"),
+        ("", "epochs", "--set epochs: must be key=value"),
+        ("", "doubt=own", "this key is now called 'uncertainty'"),
+    ):
+        with pytest.raises(SettingsError, match=why):
+            require_known(name, [change])

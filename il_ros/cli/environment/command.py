@@ -16,6 +16,7 @@ from il_ros.cli.suggest import starts_of
 from il_ros.core import atomic
 from il_ros.core.tables import counted, percent, say, worded
 from il_ros.envs.experts import require_file
+from il_ros.envs.tasks import make_any_task, require_task
 from il_ros.policies.lineage import CheckpointError, find_checkpoint
 from il_ros.sim import HELD_OUT_SEED
 
@@ -83,7 +84,6 @@ def run(args: argparse.Namespace) -> int:
         say(f"il-ros env {args.verb}: {worded(error)}", file=sys.stderr)
         return 2
     # what follows imports torch
-    from il_ros.envs.tasks import make_any_task
     from il_ros.episodes.recording.record import RecordError
     from il_ros.sim.lockstep import NoObservationError
     from il_ros.training.loop import TrainingError
@@ -105,9 +105,13 @@ def _require_possible(args: argparse.Namespace) -> None:
             value = getattr(args, name, least)
             if not value >= least:
                 raise ValueError(f"--{name.replace('_', '-')} is {value:g}; it must be {least} or more")
+    require_task(args.task)
     require_file(args.expert.rpartition(":")[0])
     atomic.require_folder(args.root)
     if args.verb == "dagger":
+        from il_ros.training.recipe import require_known
+
+        require_known(args.recipe, args.set)
         atomic.require_folder(args.out)
         if args.start is not None:
             try:

@@ -15,9 +15,11 @@ from il_ros.cli.long_runs import lower_priority
 from il_ros.core import atomic
 from il_ros.core.progress import progress
 from il_ros.core.tables import percent, percent_range, say, say_json, table, worded
-from il_ros.envs.tasks import is_environment
+from il_ros.envs.tasks import is_environment, require_task
 from il_ros.policies.lineage import find_policy
 from il_ros.sim import HELD_OUT_SEED
+from il_ros.sim.installed import why_missing
+from il_ros.sim.tasks.task import SIMULATORS
 from il_ros.training.trainer.plans import EvaluationPlan
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate; return 0 when done, whatever the success rate, and 2 on an invalid request."""
     try:
         plans = [plan_of(args, checkpoint) for checkpoint in args.checkpoints]
+        require_world(args.task, args.simulator)
         if args.json is not None:
             atomic.require_own(args.json, *RESULT_SIGNS)
         if len(plans) > 1 or args.held_out is not None:
@@ -109,6 +112,16 @@ def run(args: argparse.Namespace) -> int:
         say(f"il-ros evaluate: {worded(error)}", file=sys.stderr)
         return 2
     return carry_out(plans[0], for_programs=args.progress == "json", file=args.json)
+
+
+def require_world(task: str, simulator: str) -> None:
+    """Raise ValueError on an unknown task or simulator, or one that is not installed."""
+    if task:
+        require_task(task, simulator)
+    elif simulator not in SIMULATORS:
+        raise ValueError(f"--simulator {simulator} is unknown; there are: {', '.join(SIMULATORS)}")
+    elif missing := why_missing(simulator):
+        raise ValueError(f"--simulator {simulator}: {missing}")
 
 
 def plan_of(args: argparse.Namespace, checkpoint: Path) -> EvaluationPlan:

@@ -244,7 +244,7 @@ def _recipe(top: yaml.MappingNode, path: str, found: _Found) -> None:
 
 
 def _renamed_keys() -> Mapping[str, str]:
-    from il_ros.training.recipe import RENAMED  # imports torch
+    from il_ros.training.recipe import RENAMED
 
     return RENAMED
 

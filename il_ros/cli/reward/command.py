@@ -142,7 +142,7 @@ def _opened(root: Path, reward: LoadedReward, names: tuple[str, ...] = ()) -> Da
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Selection
     from il_ros.records.labelling import BY_MODE, SENT
-    from il_ros.rewards.frames import FrameSettings
+    from il_ros.rewards.settings import FrameSettings
 
     rule, history = BY_MODE, 1
     if isinstance(reward.settings, FrameSettings):  # these judge whoever drove; others rate what was done

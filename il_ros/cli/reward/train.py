@@ -20,8 +20,11 @@ from il_ros.policies.versions import CONFIG
 if TYPE_CHECKING:
     from il_ros.core.contract import Contract
     from il_ros.episodes.arrays.dataset import Dataset
+    from il_ros.irl.settings import TabularTraining
     from il_ros.rewards.checkpoint import LoadedReward
+    from il_ros.rewards.settings import FrameSettings
     from il_ros.training.loop import EpochMetrics
+    from il_ros.training.recipe import Training
     from il_ros.training.rewards.rating import Rated
 
 SUCCESS, PROGRESS, CELLS, CLEARANCE = "success", "progress", "cells", "clearance"
@@ -74,6 +77,7 @@ def _train(args: argparse.Namespace) -> int:
         raise ValueError(
             f"{args.out} already holds a model: --overwrite replaces it, another --out keeps both"
         )
+    settings, training = _settings(args)
     require_episodes(args.data)
     atomic.require_folder(args.out)
     from il_ros.training.loop import TrainingError  # imports torch
@@ -81,7 +85,7 @@ def _train(args: argparse.Namespace) -> int:
 
     learn = _by_verdicts if args.family in (SUCCESS, PROGRESS) else _by_irl
     try:
-        learnt = learn(args, contract_of(args.contract, args.data))
+        learnt = learn(args, contract_of(args.contract, args.data), settings, training)
     except TrainingError as error:
         say(f"il-ros reward train: {worded(error)}", file=sys.stderr)
         return 1
@@ -91,15 +95,15 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
-def _by_verdicts(args: argparse.Namespace, contract: Contract) -> _Learnt:
+def _by_verdicts(
+    args: argparse.Namespace, contract: Contract, settings: FrameSettings, training: Training
+) -> _Learnt:
     from il_ros.policies.versions import named_by
     from il_ros.records.labelling import SENT
     from il_ros.rewards.registry import inputs_of
-    from il_ros.rewards.success import SuccessSettings
-    from il_ros.training.rewards.run import FAMILIES as KINDS
-    from il_ros.training.rewards.run import TRAINING, train
+    from il_ros.rewards.settings import SuccessSettings
+    from il_ros.training.rewards.run import train
 
-    settings, training = _settings(KINDS[args.family](), TRAINING, args.set)
     with _named_set():  # before the episodes are read
         inputs_of(contract, settings)
     dataset = _opened(
@@ -129,10 +133,14 @@ def _by_verdicts(args: argparse.Namespace, contract: Contract) -> _Learnt:
     return _Learnt(done.reward, rows)
 
 
-def _by_irl(args: argparse.Namespace, contract: Contract) -> _Learnt:
+def _by_irl(
+    args: argparse.Namespace,
+    contract: Contract,
+    settings: Any,
+    training: TabularTraining,
+) -> _Learnt:
     from il_ros.episodes.layout import load_info
     from il_ros.irl.from_episodes import (
-        TabularTraining,
         learn_cells,
         learn_clearance,
         require_cells,
@@ -141,13 +149,9 @@ def _by_irl(args: argparse.Namespace, contract: Contract) -> _Learnt:
     from il_ros.policies.versions import named_by
     from il_ros.records.labelling import BY_MODE
     from il_ros.rewards import checkpoint
-    from il_ros.rewards.cells import CellSettings
-    from il_ros.rewards.clearance import ClearanceSettings
     from il_ros.rewards.registry import inputs_of
     from il_ros.sim.tasks.drive import DriveTask
 
-    kind = CellSettings if args.family == CELLS else ClearanceSettings
-    settings, training = _settings(kind(), TabularTraining(), args.set)
     if args.out.exists():
         atomic.require_only(args.out, checkpoint.FILES)
     # before the episodes are read
@@ -218,12 +222,20 @@ def _opened(
     return dataset
 
 
-def _settings(model: Any, training: Any, changes: list[str]) -> tuple[Any, Any]:
-    """Return the settings of model and training with `key=value` changes; raises SettingsError."""
+def _settings(args: argparse.Namespace) -> tuple[Any, Any]:
+    """Return the settings of model and training that the options give; raises SettingsError. It needs no torch."""
     from il_ros.core import settings
+    from il_ros.irl.settings import TabularTraining
+    from il_ros.rewards.settings import CellSettings, ClearanceSettings
     from il_ros.training.recipe import changed_values
+    from il_ros.training.rewards.settings import FAMILIES as BY_VERDICTS
+    from il_ros.training.rewards.settings import TRAINING
 
-    values = changed_values({"reward": settings.plain(model), "training": settings.plain(training)}, changes)
+    kinds: dict[str, type[Any]] = {**BY_VERDICTS, CELLS: CellSettings, CLEARANCE: ClearanceSettings}
+    model = kinds[args.family]()
+    training: Any = TRAINING if args.family in BY_VERDICTS else TabularTraining()
+    sections = {"reward": settings.plain(model), "training": settings.plain(training)}
+    values = changed_values(sections, args.set)
     return (
         settings.build(type(model), values["reward"], "--set"),
         settings.build(type(training), values["training"], "--set"),

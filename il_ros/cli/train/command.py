@@ -13,12 +13,15 @@ from il_ros.cli.train import racing, several_seeds
 from il_ros.cli.train.report import BarReporter, JsonReporter, Reporter
 from il_ros.core import atomic
 from il_ros.core.tables import say, worded
+from il_ros.envs.tasks import require_task
 from il_ros.episodes.catalogue import require_episodes
 from il_ros.policies.lineage import find_checkpoint
 from il_ros.records.outcomes import OUTCOMES
 from il_ros.training.metrics.writers import PROGRAMS, require_installed
 from il_ros.training.trainer.plans import TrainingPlan
 
+GRAPH = "graph"
+"""As --environment: the running graph of `il-ros run env --speed 0`."""
 VERSIONS = "checkpoint"
 """The folder that holds the versions v1, v2, ... unless --out names another."""
 
@@ -148,11 +151,16 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; return 0 when done, 130 when stopped, 1 when training failed, 2 on an invalid request."""
+    from il_ros.training.recipe import require_known
+
     try:
         require_installed(args.log)
         plan = plan_of(args)
         has_own_steps = _has_own_steps(args)
         several_seeds.require_possible(args, own_steps=has_own_steps)
+        require_known(plan.recipe, plan.changes)
+        if args.environment and args.environment != GRAPH:
+            require_task(args.environment)
         # what can be found without torch is found at once
         for folder in args.data:
             require_episodes(folder)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from il_ros.cli.long_runs import lower_priority, stop_signals
+from il_ros.cli.train.command import GRAPH
 from il_ros.cli.train.own_steps_report import OwnStepsReporter, reporter_of
 from il_ros.core.tables import counted, listed, say, worded
 from il_ros.records.outcomes import FAILURE, OUTCOMES
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from il_ros.rl.steps.environments import OwnEnvironments
     from il_ros.rl.steps.world import Person
     from il_ros.sim.tasks.task import Task
-
-GRAPH = "graph"
-"""As the environment: the running graph of `il-ros run env --speed 0`."""
 
 
 def carry_out(plan: TrainingPlan, environment: str, expert: str, *, for_programs: bool) -> int:

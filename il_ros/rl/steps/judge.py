@@ -15,8 +15,8 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.protocol import Transition, Window
 from il_ros.rewards.checkpoint import LoadedReward
-from il_ros.rewards.frames import FrameSettings
 from il_ros.rewards.registry import RewardSettings
+from il_ros.rewards.settings import FrameSettings
 from il_ros.rewards.watch import RunningWindow, SuccessWatch
 from il_ros.rl.steps.buffer import EnvironmentStep
 from il_ros.rl.steps.world import StepJudge

@@ -14,9 +14,8 @@ from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.records.outcomes import FAILURE, SUCCESS
 from il_ros.rewards.checkpoint import LoadedReward
-from il_ros.rewards.frames import FrameSettings
-from il_ros.rewards.progress import ProgressSettings, Stall
-from il_ros.rewards.success import SuccessSettings
+from il_ros.rewards.progress import Stall
+from il_ros.rewards.settings import FrameSettings, ProgressSettings, SuccessSettings
 from il_ros.rewards.watch import hold_ticks
 from il_ros.training.rewards.rating import fired_s, shares
 

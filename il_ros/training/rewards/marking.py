@@ -10,7 +10,7 @@ from scipy.special import expit  # type: ignore[import-untyped]
 from il_ros.episodes.layout import load_info
 from il_ros.records.outcomes import FAILURE, SUCCESS, UNMARKED
 from il_ros.rewards.checkpoint import LoadedReward
-from il_ros.rewards.success import SuccessSettings
+from il_ros.rewards.settings import SuccessSettings
 from il_ros.rewards.watch import hold_ticks
 from il_ros.training.rewards.calibration import clearest
 from il_ros.training.rewards.rating import Rated

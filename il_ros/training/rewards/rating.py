@@ -14,8 +14,8 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.protocol import Transition
 from il_ros.rewards.checkpoint import LoadedReward
-from il_ros.rewards.frames import FrameModel, FrameSettings
-from il_ros.rewards.success import SuccessSettings
+from il_ros.rewards.frames import FrameModel
+from il_ros.rewards.settings import FrameSettings, SuccessSettings
 from il_ros.rewards.watch import Hold
 from il_ros.training.batches import Batches
 from il_ros.training.rewards.verdicts import seen

@@ -17,10 +17,9 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser, fit_shown, fit_state, noise_floors
 from il_ros.rewards import checkpoint
 from il_ros.rewards.checkpoint import LoadedReward
-from il_ros.rewards.frames import FrameModel, FrameSettings
-from il_ros.rewards.progress import ProgressSettings
+from il_ros.rewards.frames import FrameModel
 from il_ros.rewards.registry import inputs_of, make_reward
-from il_ros.rewards.success import SuccessSettings
+from il_ros.rewards.settings import FrameSettings
 from il_ros.training.augmentation.mirror import mirrored_too
 from il_ros.training.batches import Batches
 from il_ros.training.device import torch_settings
@@ -29,16 +28,10 @@ from il_ros.training.metrics import curves
 from il_ros.training.recipe import Training
 from il_ros.training.rewards.calibration import calibrated
 from il_ros.training.rewards.rating import Rated, rate
+from il_ros.training.rewards.settings import FAMILIES
 from il_ros.training.rewards.verdicts import epoch_of, folds, labelled, require_verdicts
 from il_ros.training.run import package_version
 from il_ros.training.samples import Samples
-
-TRAINING = Training(
-    epochs=40, batch_size=32, learning_rate=3e-3, shift_px=6, state_noise=0.05, weight_decay=1e-4
-)
-"""The settings of a training, unless they are changed."""
-FAMILIES: dict[str, type[FrameSettings]] = {"success": SuccessSettings, "progress": ProgressSettings}
-"""The families that are learnt from episodes alone, with their settings."""
 
 
 @dataclass(frozen=True)

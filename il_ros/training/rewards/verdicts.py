@@ -12,9 +12,7 @@ from il_ros.core.tables import counted
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.features import Inputs
 from il_ros.records.outcomes import FAILURE, SUCCESS
-from il_ros.rewards.frames import FrameSettings
-from il_ros.rewards.progress import ProgressSettings
-from il_ros.rewards.success import SuccessSettings
+from il_ros.rewards.settings import FrameSettings, ProgressSettings, SuccessSettings
 from il_ros.training.batches import ReplayPlan
 from il_ros.training.samples import Samples, samples
 

@@ -37,13 +37,17 @@ def has_own_steps(name: str | Path) -> bool:
     return OWN_STEPS in read(name, ("policy",))[0]
 
 
+def shipped() -> list[str]:
+    """Return the names of the recipes in config/training."""
+    return sorted(file.stem for file in share.path("config", "training").glob("*.yaml"))
+
+
 def _path(name: str | Path) -> Path:
     if Path(name).suffix:
         return Path(name)
-    folder = share.path("config", "training")
-    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    known = shipped()
     if str(name) not in known:
         raise SettingsError(
             f"recipe '{name}' is neither a .yaml file nor one of config/training: {', '.join(known)}"
         )
-    return folder / f"{name}.yaml"
+    return share.path("config", "training", f"{name}.yaml")

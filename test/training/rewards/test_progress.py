@@ -13,15 +13,15 @@ from il_ros.policies.families.actor import Actor
 from il_ros.policies.features import Inputs
 from il_ros.policies.protocol import Transition, Window
 from il_ros.rewards import checkpoint
-from il_ros.rewards.progress import ProgressSettings
 from il_ros.rewards.registry import inputs_of
-from il_ros.rewards.success import SuccessSettings
+from il_ros.rewards.settings import ProgressSettings, SuccessSettings
 from il_ros.rewards.watch import SuccessWatch
 from il_ros.rl.steps.demonstrations import fit_scales, steps_of
 from il_ros.rl.steps.judge import judge_of, judged_steps
 from il_ros.rl.steps.world import World
 from il_ros.training.rewards.rating import rate
-from il_ros.training.rewards.run import TRAINING, train
+from il_ros.training.rewards.run import train
+from il_ros.training.rewards.settings import TRAINING
 from il_ros.training.rewards.verdicts import VerdictError, labelled, require_verdicts
 
 PERIOD_NS = 100_000_000  # 10 Hz

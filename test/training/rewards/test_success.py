@@ -14,11 +14,13 @@ from il_ros.episodes.layout import load_info
 from il_ros.policies.protocol import Transition, Window
 from il_ros.rewards import checkpoint
 from il_ros.rewards.registry import inputs_of
-from il_ros.rewards.success import SuccessModel, SuccessSettings
+from il_ros.rewards.settings import SuccessSettings
+from il_ros.rewards.success import SuccessModel
 from il_ros.training.rewards import verdicts
 from il_ros.training.rewards.calibration import best_threshold
 from il_ros.training.rewards.rating import fired_s, rate
-from il_ros.training.rewards.run import TRAINING, train
+from il_ros.training.rewards.run import train
+from il_ros.training.rewards.settings import TRAINING
 from il_ros.training.rewards.verdicts import VerdictError, labelled, require_verdicts
 
 PERIOD_NS = 100_000_000  # 10 Hz
