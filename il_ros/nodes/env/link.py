@@ -205,7 +205,7 @@ class Link:
         while not condition():
             left_s = end_s - time.monotonic()
             if left_s <= 0:
-                clock = self._time.twice() or self._time.missing()
+                clock = self._time.twice() or self._time.missing() or self._time.awaited()
                 raise RosEnvError(f"{what}: not within {timeout_s:g} s{clock and '; '}{clock}")
             arrived = Future()
             self._waiting = (condition, arrived)

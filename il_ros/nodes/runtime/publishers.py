@@ -16,9 +16,9 @@ LOOK_AGAIN_S = 0.05
 UNKNOWN = "_NODE_NAME_UNKNOWN_"
 """The name of a node of which only a publisher was discovered so far."""
 CLOCK = "/clock"
-CLOCK_PATIENCE_S = 2.0  # time for discovery
-FIRST_TIME_S = 10.0
-"""Time for the first /clock of a known publisher: a simulator loads its scene, on a busy computer for seconds."""
+CLOCK_DISCOVERY_S = 2.0
+FIRST_TIME_S = 20.0
+"""Time for the first /clock: a simulator that is started with the nodes loads its scene, Gazebo for ten seconds."""
 
 
 def publisher_names(node: Node, topic: str) -> list[str]:
@@ -119,22 +119,29 @@ class SimulatedTime:
         both = f"{names[0]} and {names[1]} both publish {self._topic()}"
         return f"{both}, so time jumps between the two: stop one of them"
 
+    def awaited(self) -> str:
+        """Return a sentence while the first time on /clock may still come with the simulator, else ""."""
+        if not CLOCK_DISCOVERY_S <= self._waited_s() < FIRST_TIME_S:
+            return ""
+        return f"no time on {self._topic()} yet: is the simulator still starting?"
+
     def missing(self) -> str:
         """Return a sentence if no time has arrived on /clock for a while after the node's start, else ""."""
-        if not self._simulated() or self._node.get_clock().now().nanoseconds:
-            return ""
-        waited_s = time.monotonic() - self._born_s
-        if waited_s < CLOCK_PATIENCE_S:
+        if self._waited_s() < FIRST_TIME_S:
             return ""
         names = self._publishers()
-        if names and waited_s < FIRST_TIME_S:
-            return ""
         if names:
             return f"use_sim_time is set, but {names[0]} has not published a time on {self._topic()} yet"
         return (
             f"use_sim_time is set, but nothing publishes {self._topic()}: time stands still. Start the simulator, "
             f"or set use_sim_time to false"
         )
+
+    def _waited_s(self) -> float:
+        """Return the seconds without a time since the node's start; 0 when there is one, or none is needed."""
+        if not self._simulated() or self._node.get_clock().now().nanoseconds:
+            return 0.0
+        return time.monotonic() - self._born_s
 
     def _simulated(self) -> bool:
         return bool(value(self._node, "use_sim_time"))

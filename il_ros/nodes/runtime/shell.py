@@ -14,7 +14,7 @@ from rclpy.task import Future
 from il_ros.core.messages import MessageError
 from il_ros.core.tables import shown
 from il_ros.nodes.runtime import process
-from il_ros.nodes.runtime.diagnostics import ERROR, Diagnostics, Status
+from il_ros.nodes.runtime.diagnostics import ERROR, WARN, Diagnostics, Status
 from il_ros.nodes.runtime.parameters import declare
 from il_ros.nodes.runtime.publishers import SimulatedTime
 
@@ -132,9 +132,12 @@ class Shell(Base):
         if wrong:
             self.get_logger().error(shown(wrong), throttle_duration_sec=CLOCK_SAID_EVERY_S)
             return Status(ERROR, wrong, status.values)
-        if self._last_error is None or time.monotonic() - self._last_error[0] > ERROR_SHOWN_S:
-            return status
-        return Status(ERROR, self._last_error[1], status.values)
+        if self._last_error is not None and time.monotonic() - self._last_error[0] <= ERROR_SHOWN_S:
+            return Status(ERROR, self._last_error[1], status.values)
+        if awaited := self.simulated_time.awaited():
+            self.get_logger().info(shown(awaited), once=True)
+            return Status(WARN, awaited, status.values)
+        return status
 
 
 def _sentence(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from il_ros.nodes.env.link import Link, RosEnvError
 from il_ros.nodes.policy_server.node import PolicyServer
 from il_ros.nodes.recorder.node import Recorder
 from il_ros.nodes.runtime import managed, publishers, shell
-from il_ros.nodes.runtime.diagnostics import ERROR
+from il_ros.nodes.runtime.diagnostics import ERROR, WARN
 from il_ros.nodes.sim.expert_node import ScriptedExpert
 from il_ros.nodes.sim.node import Sim
 from il_ros.nodes.supervisor.node import DaggerSupervisor
@@ -30,7 +30,8 @@ NO_CLOCK = (
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
-    monkeypatch.setattr(publishers, "CLOCK_PATIENCE_S", 0.1)
+    monkeypatch.setattr(publishers, "CLOCK_DISCOVERY_S", 0.05)
+    monkeypatch.setattr(publishers, "FIRST_TIME_S", 0.1)
 
 
 @pytest.mark.parametrize("name", sorted(NODES.keys() - {"teleop"}))  # any Teleop
@@ -72,6 +73,15 @@ def test_without_a_clock_the_node_says_so_on_diagnostics(graph, contract_file, k
         return found and found[-1].status[0].message != NO_CLOCK
 
     graph.until(silent, "the end of the complaint")
+
+
+def test_a_simulator_that_is_still_starting_is_no_error(graph, contract_file, monkeypatch):
+    monkeypatch.setattr(publishers, "FIRST_TIME_S", 1000.0)
+    node = graph.start(DaggerSupervisor, contract=str(contract_file), use_sim_time=True)
+    yet = "no time on /clock yet: is the simulator still starting?"
+    graph.until(lambda: node._status_with_errors().message == yet, "what the node says about /clock")
+    assert node._status_with_errors().level == WARN
+    assert node._last_error is None
 
 
 def test_without_simulated_time_there_is_nothing_to_say(graph, contract_file):
