@@ -9,7 +9,7 @@ demonstrations of its own. "Reached": the first of three evaluations in a row (1
 a return, or a share of the way from random actions (0) to the expert (1).
 
 Two clones learn from the same episodes: `default`, `il-ros train` without options, and `clone`, the recipe `actor`,
-with which a training with own steps can begin. `--save` keeps the demonstrations as arrays, for peers
+with which `gail_clone` begins, whose reward reads states alone. `--save` keeps the demonstrations as arrays, for peers
 (`adversarial_peer.py`). With `--out` trainings with own steps are kept, and the same command goes on with one that
 was stopped, to the bit; `--minutes` stops them.
 """
@@ -39,6 +39,8 @@ from il_ros.envs.from_env import contract_of
 from il_ros.envs.gym_task import GymTask
 from il_ros.envs.write_episode import write_episode
 from il_ros.episodes.arrays.dataset import Dataset
+from il_ros.policies import checkpoint
+from il_ros.policies.versions import CHECKPOINT
 from il_ros.rl import recipe as recipes
 from il_ros.rl.run import train
 from il_ros.rl.steps.environments import Environments
@@ -56,7 +58,19 @@ METHODS = {
     "gail_states": ("gail", ("from_states=true",)),
     "airl": ("airl", ()),
     "sqil": ("sqil", ()),
+    "gail_clone": (
+        "gail",
+        (
+            "from_states=true",
+            "random_steps=0",
+            "frozen_steps=1000",
+            "clone.weight=100",
+            "agent.actor_rate=0.0003",
+        ),
+    ),
 }
+FROM_CLONE = ("gail_clone",)
+"""Methods that begin with the clone CLONE, and keep a cloning loss (its weight is in the units of returns)."""
 
 
 THIRD_PARTY = third_party_tasks()
@@ -166,6 +180,13 @@ class Spent:
         self._file.write_text(json.dumps(self.so_far()))
 
 
+def cloned(data, seed, out):
+    """Return the clone in `out`, which is trained there if need be."""
+    if (out / CHECKPOINT).exists():
+        return checkpoint.load(out / CHECKPOINT)
+    return train_clone(data, cloning.load("actor", [f"seed={seed}", "validation=0"]), out).policy
+
+
 def one_seed(args, method, seed, goal, folder, until_s):
     """Return the row of a training, or None when it was stopped: time.monotonic() is beyond `until_s`."""
     task = TASKS[args.task]
@@ -196,14 +217,13 @@ def one_seed(args, method, seed, goal, folder, until_s):
         data, recipe = opened(plan)
         policy = train_clone(data, recipe, folder / "out").policy
         return row | took() | {"kept": final(policy, task)}
+    start = cloned(data, seed, folder / "clone") if method in (CLONE, *FROM_CLONE) else None
     if method == CLONE:
-        policy = train_clone(
-            data, cloning.load("actor", [f"seed={seed}", "validation=0"]), folder / "out"
-        ).policy
-        return row | took() | {"kept": final(policy, task)}
+        return row | took() | {"kept": final(start, task)}
     name, own = METHODS[method]
     steps = args.steps or task.steps
-    changes = [*task.changes, *own, f"steps={steps}", f"every={args.every}", "tests=10", f"seed={seed}"]
+    tests = 30 if start is not None else 10  # the gate of a clone needs more
+    changes = [*task.changes, *own, f"steps={steps}", f"every={args.every}", f"tests={tests}", f"seed={seed}"]
     changes += args.set
     if name == "airl":
         changes += [f"reward.{each.removeprefix('agent.')}" for each in changes if "agent.disc" in each]
@@ -220,7 +240,8 @@ def one_seed(args, method, seed, goal, folder, until_s):
         bar.set_postfix_str(f"{scores[0].mean_return:g}")
 
     out, resume = folder / "out", saved.exists(folder / "out")
-    outcome = train(data, recipe, out, environments, resume=resume, on_step=on_step, on_scores=on_scores)
+    calls = {"on_step": on_step, "on_scores": on_scores}
+    outcome = train(data, recipe, out, environments, resume=resume, start=start, **calls)
     bar.close()
     spent.keep()
     if not outcome.finished:

@@ -254,9 +254,8 @@ def require_known(name: str, changes: Sequence[str]) -> None:
     family may be one of another package, nothing is said here.
     """
     keys = {change: change.partition("=")[0].strip() for change in changes}
-    if (
-        not changes or Path(name).suffix or {"family", "reward.family"} & {*keys.values()}
-    ):  # it has keys of its own
+    has_own_keys = Path(name).suffix or {"family", "reward.family"} & {*keys.values()}
+    if has_own_keys or not changes:
         return
     own_steps = name not in ("", AUTO) and has_own_steps(name)
     sections: dict[str, Any] = {}
