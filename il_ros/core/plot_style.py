@@ -21,6 +21,7 @@ STYLE: Any = {  # matplotlib's own type enumerates all keys
     "axes.spines.right": False,
     "axes.edgecolor": "#adb5bd",
     "axes.grid": True,
+    "axes.axisbelow": True,  # bars hide the grid, not the grid bars
     "grid.color": "#e9ecef",
     "svg.fonttype": "none",
     "font.family": "sans-serif",

@@ -18,13 +18,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from il_ros.core import contract as contracts
+from il_ros.core import messages
 from il_ros.core.contract import Contract
 from il_ros.core.plugins import OTHERS_CODE, cause_of
 from il_ros.core.specs import Vector
+from il_ros.core.synchroniser import NoObservation, Synchroniser
 from il_ros.envs.tasks import SpaceError
 from il_ros.policies.window import TickWindow
 from il_ros.sim.experts import make_expert
-from il_ros.sim.tasks.task import Task, task_names
+from il_ros.sim.lockstep import NoObservationError
+from il_ros.sim.tasks.task import Task, task_class, task_names
 
 if TYPE_CHECKING:
     from il_ros.policies.loading import AnyPolicy
@@ -115,18 +119,63 @@ class PolicyExpert:
         return self._policy.act(self._window.push(self._task.time_ns, observation))
 
 
+class StateExpert:
+    """The scripted expert of a simulated task, under any contract that commands the same numbers.
+
+    As the node `scripted_expert`, it observes what the task's own contract does, whatever the policy observes, such as
+    pictures only: where `contract` lacks a part of that, it reads the task itself. Its commands are put in the order of
+    `contract`. Raises ExpertError when `contract` commands other numbers.
+    """
+
+    def __init__(self, task: Task, contract: Contract) -> None:
+        own = contracts.find(task_class(task.name).contract)
+        if sorted(own.action_names) != sorted(contract.action_names):
+            raise ExpertError(
+                f"contract {contract.name} commands {', '.join(contract.action_names)}; the scripted expert of "
+                f"{task.name} commands {', '.join(own.action_names)}"
+            )
+        self._order = [own.action_names.index(name) for name in contract.action_names]
+        self._task, self._expert = task, make_expert(task.name)
+        self._observes = not unobserved(task.name, contract)
+        self._state = Synchroniser(own.observations)
+
+    def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector | None:
+        """Return the commands (H, A) for the task's present tick, None when the expert gives up.
+
+        Raises NoObservationError naming the streams that the expert lacks.
+        """
+        chunk = self._expert.act(observation if self._observes else self._seen())
+        return None if chunk is None else chunk[:, self._order]
+
+    def _seen(self) -> Mapping[str, NDArray[Any]]:
+        now_ns = self._task.time_ns
+        for reading in self._task.readings():
+            if reading.topic in self._state.topics:
+                self._state.push(reading.topic, messages.encode(reading.type, reading.message), now_ns)
+        found = self._state.sample(now_ns)
+        if isinstance(found, NoObservation):
+            raise NoObservationError(f"the scripted expert of {self._task.name}: {'; '.join(found.reasons)}")
+        return found.values
+
+
+def unobserved(task_name: str, contract: Contract) -> list[str]:
+    """Return the keys of what a simulated task's scripted expert observes and `contract` lacks, or has otherwise."""
+    own = contracts.find(task_class(task_name).contract)
+    return [spec.key for spec in own.observations if spec not in contract.observations]
+
+
 def expert_of(word: str, task: Task, contract: Contract) -> EnvExpert:
     """Return the expert that a word names.
 
-    "scripted": the simulated task's own. A folder: the policy of a checkpoint. FILE.py:NAME or module:NAME: a
-    function, or an object with a method `act`. Raises ExpertError when there is none.
+    "scripted": the simulated task's own, see `StateExpert`. A folder: the policy of a checkpoint. FILE.py:NAME or
+    module:NAME: a function, or an object with a method `act`. Raises ExpertError when there is none.
     """
     if word == SCRIPTED:
         if task.name not in task_names():
             raise ExpertError(
                 f"'{task.name}' has no scripted expert; give a function, such as --expert my_expert.py:act"
             )
-        return make_expert(task.name)
+        return StateExpert(task, contract)
     if Path(word).is_dir():
         from il_ros.policies.loading import load_policy
 

@@ -118,6 +118,7 @@ def train(
         "recipe": recipe.identity(),
         "contract": dataset.contract.hash,
         "data": {"train": [episode.name for episode in dataset.train], "validation": []},
+        saved.EPISODES: {episode.name: episode.digest for episode in dataset.train},
         "environment": environments.name,
     }
     if start is not None:

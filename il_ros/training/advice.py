@@ -10,6 +10,7 @@ from il_ros.core.tables import counted, listed
 if TYPE_CHECKING:
     from il_ros.policies.features import Inputs
     from il_ros.policies.normaliser import Normaliser
+    from il_ros.training.recipe import Training
 
 MEMORISED = 10.0
 """A validation loss this many times the training loss means memorised demonstrations."""
@@ -41,3 +42,15 @@ def still_warning(normaliser: Normaliser, inputs: Inputs) -> str:
         f"never moved in the demonstrations: {listed(still)}; the policy does not react to a change there, "
         "which raises its uncertainty instead"
     )
+
+
+def unvalidated_warning(training: Training) -> str:
+    """Return what a recipe asks of the validation loss, and does not get as no episode is held out; "" if nothing."""
+    from il_ros.training.recipe import BEST  # imports torch
+
+    asked = []
+    if training.keep == BEST:
+        asked.append(f"keep: {BEST} keeps the last epoch")
+    if training.patience:
+        asked.append(f"patience: {training.patience} never stops the training")
+    return f"no episode is held out: {' and '.join(asked)}" if asked else ""

@@ -214,9 +214,14 @@ class Recipe:
             kind = family(name)
         except PluginError as error:
             raise SettingsError(f"{source}: family: {error}") from error
+        policy = settings.build(kind.settings, values.get("policy"), f"{source}: policy")
+        for key in ("inputs", "optional"):
+            named = getattr(policy, key)
+            if twice := [each for each in dict.fromkeys(named) if named.count(each) > 1]:
+                raise SettingsError(f"{source}: policy: {key} has '{twice[0]}' twice; once is enough")
         return cls(
             name,
-            settings.build(kind.settings, values.get("policy"), f"{source}: policy"),
+            policy,
             settings.build(Training, values.get("training"), f"{source}: training", RENAMED),
         )
 

@@ -48,7 +48,7 @@ from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.policies.vocabulary import Vocabulary
 from il_ros.training import outputs, saved, thinning
-from il_ros.training.advice import still_warning
+from il_ros.training.advice import still_warning, unvalidated_warning
 from il_ros.training.augmentation.mirror import mirrored_too
 from il_ros.training.batches import Batches
 from il_ros.training.device import device_of, torch_settings
@@ -115,6 +115,18 @@ def train(
         outputs.require_writable(out)  # fail before training, not after
         out.mkdir(parents=True, exist_ok=True)
     inputs = Inputs.for_policy(dataset.contract, recipe.policy)
+    identity = {
+        "recipe": recipe.to_plain(),
+        "contract": dataset.contract.hash,
+        "data": _names(dataset),
+        saved.EPISODES: _hashes(dataset),
+    }
+    if start is not None:
+        identity["start"] = start.version
+    if inputs.formulas:
+        identity["derived"] = inputs.formulas
+    if resume:  # first of all: what follows fits what was trained
+        saved.require_same(out, identity)
     interrupted = None
     if resume and (out / CHECKPOINT / checkpoint.CONFIG).exists():
         interrupted = checkpoint.load(out / CHECKPOINT)  # the saved weights depend on its normaliser
@@ -142,6 +154,8 @@ def train(
     if dataset.validation:
         validation_samples = samples(dataset.validation, inputs, *_sampled(recipe, form))
         validation = Batches(validation_samples, inputs, normaliser, device, **reading)
+    elif warning := unvalidated_warning(recipe.training):
+        on_warning(warning)
     views = camera_views(dataset.train, inputs)
     del training_samples  # the batches hold what training needs of it
     with torch_settings(recipe.training.threads), ExitStack() as opened:
@@ -161,14 +175,9 @@ def train(
         if start is not None:
             network.load_state_dict(start.network.state_dict())
         loop = TrainingLoop(network.to(device), training, processes)
-        identity = {"recipe": recipe.to_plain(), "contract": dataset.contract.hash, "data": _names(dataset)}
-        if start is not None:
-            identity["start"] = start.version
-        if inputs.formulas:
-            identity["derived"] = inputs.formulas
         if resume:
             saved.restore(out, loop, identity)
-        processes.require_same({**identity, "episodes": _hashes(dataset), "epochs done": len(loop.curves)})
+        processes.require_same({**identity, "epochs done": len(loop.curves)})
         written_s = clock()
         stopped = False
 

@@ -13,6 +13,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from il_ros.core import atomic, files, settings
+from il_ros.core.tables import listed
 from il_ros.policies.families.registry import family
 from il_ros.training.loop import TrainingError
 from il_ros.training.recipe import ADDED, RENAMED, Recipe
@@ -20,6 +21,8 @@ from il_ros.training.recipe import ADDED, RENAMED, Recipe
 FOLDER = "resume"
 _DAMAGED = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError)
 """What a value of another type raises; torch raises RuntimeError, and deep JSON RecursionError, which is one."""
+EPISODES = "episodes"
+"""The key of the episodes' digests in a run's identity."""
 STATE, TENSORS = FILES = ("state.json", "state.safetensors")
 _MOST_STATE, _MOST_TENSORS = 256 << 20, 8 << 30
 
@@ -90,26 +93,43 @@ def recipe(run: Path) -> Recipe:
     return Recipe.from_plain(plain, str(path))
 
 
-def restore(run: Path, loop: Resumable, identity: Mapping[str, Any]) -> None:
-    """Restore `loop` to the saved state of the run.
+def require_same(run: Path, identity: Mapping[str, Any]) -> None:
+    """Raise TrainingError if the saved state of `run` belongs to another run, naming the differences, or is damaged.
 
-    Raises TrainingError if the state belongs to another run (naming the differences) or is damaged.
+    `identity["episodes"]`: their digests by name. Names alone do not tell: those of another folder are alike, and
+    labels may have been changed. A state from before digests were kept is compared without them.
     """
     folder = run / FOLDER
     try:
-        state = files.read_json(folder / STATE, _MOST_STATE)
-        tensors = load_tensors(files.read_bytes(folder / TENSORS, _MOST_TENSORS))
-        now = _comparable(json.loads(json.dumps(identity)))
-        different = _differences(_completed(_comparable(state["run"]), now), now)
-        if not different:
-            loop.restore(tensors, state["curves"])
-    except (*_DAMAGED, OSError, SafetensorError) as error:
+        before = files.read_json(folder / STATE, _MOST_STATE)["run"]
+        now = json.loads(json.dumps(identity))
+        digests, own = before.pop(EPISODES, {}), now.pop(EPISODES, {})
+        changed = [name for name in own if digests.get(name, own[name]) != own[name]]
+        now = _comparable(now)
+        different = _differences(_completed(_comparable(before), now), now)
+    except (*_DAMAGED, OSError) as error:
         raise TrainingError(f"{folder}: cannot resume: {error}") from error
     if different:
         lines = "\n  ".join(different)
         raise TrainingError(
             f"{folder}: belongs to another run; use another --out or the same settings:\n  {lines}"
         )
+    if changed:
+        raise TrainingError(
+            f"{folder}: was trained on other numbers or labels of {listed(changed)}; give the folder that it used, or "
+            "train anew with another --out"
+        )
+
+
+def restore(run: Path, loop: Resumable, identity: Mapping[str, Any]) -> None:
+    """Restore `loop` to the saved state of the run; raises TrainingError as `require_same`."""
+    require_same(run, identity)
+    folder = run / FOLDER
+    try:
+        state = files.read_json(folder / STATE, _MOST_STATE)
+        loop.restore(load_tensors(files.read_bytes(folder / TENSORS, _MOST_TENSORS)), state["curves"])
+    except (*_DAMAGED, OSError, SafetensorError) as error:
+        raise TrainingError(f"{folder}: cannot resume: {error}") from error
 
 
 def _comparable(run: Any) -> Any:

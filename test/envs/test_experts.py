@@ -6,10 +6,11 @@ import point_env
 import pytest
 
 from il_ros.core import contract
-from il_ros.envs.experts import ExpertError, FunctionExpert, expert_of
+from il_ros.envs.experts import ExpertError, FunctionExpert, expert_of, unobserved
 from il_ros.envs.from_env import contract_of
 from il_ros.envs.tasks import make_any_task
 from il_ros.sim.experts.reach import ReachExpert
+from il_ros.sim.lockstep import Lockstep
 from il_ros.sim.rollout import rollout
 
 FILE = """\
@@ -40,6 +41,13 @@ class Needy:
 """
 
 
+def rollout_start(task, own):
+    """Return what is observed at the start of an episode."""
+    world = Lockstep(task, own)
+    world.reset(0)
+    return world.observe()
+
+
 @pytest.fixture(scope="module")
 def point():
     return make_any_task(point_env.NAME)
@@ -62,11 +70,48 @@ def test_a_function_or_a_class_of_a_file_and_of_a_module(point, file):
 
 def test_a_simulated_task_has_a_script_and_takes_functions_of_the_contracts_observation():
     task, own = make_any_task("reach")
-    assert isinstance(expert_of("scripted", task, own), ReachExpert)
+    task.reset(0)
+    seen = rollout_start(task, own)
+    assert expert_of("scripted", task, own).act(seen).tolist() == ReachExpert().act(seen).tolist()
     seen = {"joints": np.arange(7.0)}
     assert FunctionExpert(task, own, lambda each: each["joints"]).act(seen).tolist() == [[*range(7)]]
     with pytest.raises(ExpertError, match=r"needed: finite numbers of arm/joint1, .*gripper/gripper"):
         FunctionExpert(task, own, lambda each: each["joints"][:3], "mine").act(seen)
+
+
+def test_the_script_acts_by_the_state_where_the_contract_has_pictures_only():
+    """As its node does: `arm_push_images` has neither the block nor the mark."""
+    own = contract.find("arm_push")
+    pictures = contract.parse(
+        contract.find("arm_push_images").text.replace("width: 96, height: 96", "width: 24, height: 24"),
+        "small",
+    )
+    assert unobserved("push", pictures) == ["object", "goal"]
+    assert unobserved("push", own) == []
+    plain, _ = make_any_task("push", own)
+    task, _ = make_any_task("push", pictures)
+    wanted = rollout(plain, expert_of("scripted", plain, own).act, own, seed=3)
+    done = rollout(task, expert_of("scripted", task, pictures).act, pictures, seed=3)
+    assert done.success
+    np.testing.assert_array_equal(done.actions, wanted.actions)
+
+
+def test_the_script_commands_in_the_contracts_order_and_no_other_numbers():
+    task, own = make_any_task("reach")
+    arm = own.text.index("  arm:\n")
+    gripper = own.text.index("  gripper:\n", arm)
+    head, parts = own.text[:arm], (own.text[arm:gripper], own.text[gripper:].rstrip() + "\n")
+    turned = contract.parse(head + parts[1] + parts[0], "turned")
+    assert turned.action_names == ("gripper/gripper", *own.action_names[:6])
+    seen = rollout_start(task, own)
+    (command,) = ReachExpert().act(seen)
+    (given,) = expert_of("scripted", task, turned).act(seen)
+    assert given.tolist() == [command[6], *command[:6]]
+    arm_only = contract.parse(head + parts[0], "arm_only")
+    with pytest.raises(
+        ExpertError, match=r"contract arm_reach commands arm/joint1, .*arm/joint6; the scripted"
+    ):
+        expert_of("scripted", task, arm_only)
 
 
 @pytest.mark.parametrize(

@@ -114,5 +114,10 @@ def test_the_command_writes_both_files_and_overwrites_none(tmp_path, capsys):
     assert main([*words, "--overwrite"]) == 0
     assert main([*words[:-1], str(tmp_path / "policy.pt")]) == 2
     assert "must end in .onnx" in capsys.readouterr().err
+    config = tmp_path / "v1" / "checkpoint" / "config.json"  # as anyone may write it
+    config.write_text(config.read_text().replace('"version": "v1"', f'"version": "{tmp_path}/elsewhere"'))
+    assert main(words[:4]) == 2
+    assert "elsewhere: its version is no name of a file; choose one with --out" in capsys.readouterr().err
+    assert not list(tmp_path.glob("elsewhere*"))
     assert main([*words[:3], str(tmp_path / "nothing")]) == 2
     assert "nothing" in capsys.readouterr().err

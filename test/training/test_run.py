@@ -89,6 +89,52 @@ def test_a_run_with_other_settings_or_data_is_not_resumed(tmp_path):
         train(made.dataset(train=3), RECIPE, tmp_path, resume=True)
 
 
+def test_a_run_is_not_resumed_on_other_episodes_of_the_same_names(tmp_path):
+    """Names are alike in every folder; a label changed after the stop would silently change the rest."""
+    train(made.dataset(), RECIPE, tmp_path, on_epoch=lambda _: False)
+    data = made.dataset()
+    first, *others = data.train
+    moved = replace(first, commands=first.commands + 0.01)
+    changed_data = replace(data, train=(moved, *others))
+    problem = rf"resume: was trained on other numbers or labels of {first.name}; give the folder"
+    with pytest.raises(TrainingError, match=problem):
+        train(changed_data, RECIPE, tmp_path, resume=True)
+    file = tmp_path / "resume" / "state.json"
+    state = json.loads(file.read_text())
+    del state["run"]["episodes"]  # of a run from before they were kept
+    file.write_text(json.dumps(state))
+    assert train(changed_data, RECIPE, tmp_path, resume=True).finished
+
+
+def test_a_run_under_another_contract_is_not_resumed_and_says_so(tmp_path):
+    """Not by an error about the sizes of its normaliser, which is read before its weights."""
+    train(made.dataset(), RECIPE, tmp_path, on_epoch=lambda _: False)
+    data = made.dataset()
+    narrower = changed(RECIPE, [f"inputs=[{data.contract.observations[0].key}]"])
+    with pytest.raises(
+        TrainingError, match=r"belongs to another run(.|\n)*recipe\.policy\.inputs: was \[\], is now"
+    ):
+        train(data, narrower, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        ("keep=best", "no episode is held out: keep: best keeps the last epoch"),
+        ("patience=2", "no episode is held out: patience: 2 never stops the training"),
+    ],
+)
+def test_what_needs_held_out_episodes_is_named_where_there_are_none(tmp_path, change, warning):
+    said = []
+    recipe = changed(RECIPE, [change])
+    outcome = train(made.dataset(train=1, validation=0), recipe, tmp_path / "none", on_warning=said.append)
+    assert warning in said
+    assert outcome.policy.metrics["best_epoch"] == 4
+    said.clear()
+    train(made.dataset(), recipe, tmp_path / "some", on_warning=said.append)
+    assert not [each for each in said if "held out" in each]
+
+
 def test_resuming_without_a_run_is_an_error(tmp_path):
     with pytest.raises(TrainingError, match=r"state\.json.*No such file|No such file.*state\.json"):
         train(made.dataset(), RECIPE, tmp_path, resume=True)

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ _WORDS = {SUCCESS: 1.0, FAILURE: 0.0}
 _EXAMPLES = """\
 examples:
   il-ros compare v1.json v2.json      results of `il-ros evaluate --json` or of unattended episodes, paired by seed
+  il-ros compare all.json             of `il-ros evaluate V1 V2 V3 --json all.json`
   il-ros compare trials.csv           a table that you write: a column for each policy, a row for each start, such as
                                         v1,v2
                                         success,success
@@ -46,7 +48,11 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "results", type=Path, nargs="+", metavar="FILE", help="two result files or more, or one table"
+        "results",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="two result files or more, one of several policies, or one table",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
@@ -69,10 +75,16 @@ def run(args: argparse.Namespace) -> int:
 
 def compared_in(results: Sequence[Path]) -> list[PairedComparison]:
     """Return the comparison of the first policy with each other one; raises ValueError naming file, row and value."""
-    if len(results) == 1:
+    if len(results) == 1 and results[0].suffix != ".json":
         names, rows = _table(results[0])
     else:
-        names, rows = _paired([(path, *_result(path)) for path in results])
+        found = [each for path in results for each in _results(path)]
+        if len(found) < 2:
+            raise ValueError(
+                f"{results[0]}: one result has nothing to be compared with; name two result files, or one of several "
+                "policies"
+            )
+        names, rows = _paired(found)
     return [
         PairedComparison.of(names[0], name, ((row[0], row[place]) for row in rows))
         for place, name in enumerate(names[1:], 1)
@@ -81,8 +93,6 @@ def compared_in(results: Sequence[Path]) -> list[PairedComparison]:
 
 def _table(path: Path) -> tuple[list[str], list[list[float]]]:
     """Return the names and scores in a CSV table."""
-    if path.suffix == ".json":
-        raise ValueError(f"{path}: one result has nothing to be compared with; name two result files")
     try:
         lines = list(csv.reader(io.StringIO(_text(path))))
     except csv.Error as error:
@@ -133,8 +143,8 @@ def _score(cell: str, where: str) -> float:
     return score
 
 
-def _result(path: Path) -> tuple[str, Mapping[int, float]]:
-    """Return a policy's name and its score by seed, from an evaluation or from unattended episodes."""
+def _results(path: Path) -> list[tuple[Path, str, Mapping[int, float]]]:
+    """Return names and scores by seed of the policies in a file: of an evaluation, or of unattended episodes."""
     text = _text(path)
     try:
         values = json.loads(text)
@@ -147,16 +157,23 @@ def _result(path: Path) -> tuple[str, Mapping[int, float]]:
             done = trials.from_json(text).done
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        return path.stem, {trial.seed: _WORDS[trial.outcome] for trial in done}
+        return [(path, path.stem, {trial.seed: _WORDS[trial.outcome] for trial in done})]
+    if isinstance(values, dict) and isinstance(values.get("policies"), list):
+        return [(path, *_scores(each, path, "name")) for each in values["policies"]]
+    return [(path, *_scores(values, path, "version"))]
+
+
+def _scores(values: Any, path: Path, named: str) -> tuple[str, Mapping[int, float]]:
+    """Return the name, under the key `named`, and the score by seed of one policy in a file."""
     try:
         scored = [
             (int(each["seed"]), float(each["success"] if each["judged"] else each["total_reward"]))
             for each in values["episodes"]
         ]
-        name = str(values["version"] or path.stem)
+        name = str(values[named] or path.stem)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"{path}: neither a result of `il-ros evaluate --json` for one policy nor of unattended episodes"
+            f"{path}: neither a result of `il-ros evaluate --json` nor of unattended episodes"
         ) from error
     scores: dict[int, float] = {}
     for seed, score in scored:
@@ -172,7 +189,8 @@ def _paired(results: Sequence[tuple[Path, str, Mapping[int, float]]]) -> tuple[l
     """Return names and scores of the seeds that all results have; raises ValueError where there is none."""
     names = [name for _, name, _ in results]
     if len(set(names)) < len(names):
-        names = [str(path) for path, _, _ in results]
+        held = Counter(path for path, _, _ in results)
+        names = [str(path) if held[path] == 1 else f"{path}: {name}" for path, name, _ in results]
     common = [seed for seed in results[0][2] if all(seed in scores for _, _, scores in results)]
     if not common:
         listed = ", ".join(str(path) for path, _, _ in results)

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         from il_ros.policies.export.onnx_graph import export
 
         policy = checkpoint.load(args.checkpoint)
-        file = args.out or Path(f"{policy.version}.onnx")
+        file = args.out or _named_by(policy.version)
         for taken in (file, file.with_suffix(".md")):
             if taken.exists() and not args.overwrite:
                 raise ValueError(f"{taken} exists; choose another --out, or replace it with --overwrite")
@@ -60,3 +60,15 @@ def run(args: argparse.Namespace) -> int:
     say(f"{done.file}: {shapes} to {answers}; differs from torch by at most {done.difference:.2g}")
     say(f"{done.card} says what each number is.")
     return 0
+
+
+def _named_by(version: str) -> Path:
+    """Return the file in the working folder that a version names; raises ValueError where it would lie elsewhere.
+
+    The version is read from the checkpoint, which may come from anyone.
+    """
+    if Path(version).name != version:
+        raise ValueError(
+            f"policy {version}: its version is no name of a file; choose one with --out FILE.onnx"
+        )
+    return Path(f"{version}.onnx")

@@ -210,7 +210,7 @@ def plan_of(args: argparse.Namespace) -> TrainingPlan:
             version=args.version,
             contract=args.contract,
             recipe=args.recipe,
-            race=args.race,
+            race=args.race or 0.0,
             changes=tuple(args.set),
             outcomes=tuple(args.outcome or OUTCOMES),
             tasks=tuple(args.task),

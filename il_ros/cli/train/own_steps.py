@@ -129,6 +129,7 @@ def _in_process(name: str, dataset: Dataset, recipe: ImitationRecipe, expert: st
 
 def _graph(name: str, dataset: Dataset, recipe: ImitationRecipe, expert: str) -> OwnEnvironments:
     """Return the running graph; raises ValueError on what it cannot do, RosEnvError when there is none."""
+    from il_ros.envs.experts import SCRIPTED, unobserved
     from il_ros.envs.tasks import make_any_task
     from il_ros.nodes.env.learning import GraphEnvironments
     from il_ros.nodes.env.ros_env import RosEnv
@@ -142,6 +143,11 @@ def _graph(name: str, dataset: Dataset, recipe: ImitationRecipe, expert: str) ->
         )
     if name not in task_names():
         raise ValueError(f"the demonstrations are of '{name}'; a graph has one of: {', '.join(task_names())}")
+    if expert == SCRIPTED and (lacking := unobserved(name, dataset.contract)):
+        raise ValueError(
+            f"--expert {expert}: on a running graph it observes what contract {dataset.contract.name} does, which "
+            f"lacks {listed(lacking)}; give a function, such as --expert my_expert.py:act"
+        )
     with closing(make_any_task(name, dataset.contract)[0]) as task:
         limit_s = task.time_limit_s
         person = _person(expert, dataset)(task) if expert else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,6 @@ def add_option(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs="?",
         const=RACE_S,
-        default=0.0,
         metavar="S",
         help="first train the recipes that auto may choose, S seconds in all (default: "
         f"{RACE_S:.0f}), and take the one that does best in the simulator, or on held-out episodes where there is none",
@@ -32,13 +32,17 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 
 def require_possible(args: argparse.Namespace) -> None:
-    """Raise ValueError where another option says which recipe is used."""
+    """Raise ValueError on seconds that are none, or where another option says which recipe is used."""
     from il_ros.training.trainer.recipe_file import AUTO
 
-    if args.race and args.recipe not in ("", AUTO):
+    if args.race is None:
+        return
+    if not 0 < args.race < math.inf:
+        raise ValueError(f"--race is {args.race:g}; it must be a finite number of seconds above 0")
+    if args.recipe not in ("", AUTO):
         raise ValueError(f"--race chooses the recipe; leave out --recipe {args.recipe}, or --race")
     for option, given in (("--resume", args.resume), ("--from", args.start)):
-        if args.race and given:
+        if given:
             raise ValueError(f"--race chooses the recipe, which {option} keeps; leave out one of them")
 
 

@@ -1,6 +1,7 @@
 """`il-ros compare`: tables that a person writes, and result files."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,24 @@ def test_result_files_are_paired_by_their_seeds(tmp_path, capsys):
     assert main(["compare", first, second, "--json"]) == 0
     (compared,) = json.loads(capsys.readouterr().out)["comparisons"]
     assert (compared["pairs"], compared["second_better"], compared["first_better"]) == (2, 1, 1)
+
+
+def test_one_result_file_of_several_policies_is_compared(tmp_path, capsys):
+    """As `il-ros evaluate V1 V2 --json FILE` writes it: names, where versions may be alike."""
+    policies = []
+    for name, successes in (("a/v1", (False,) * 6), ("b/v1", (True,) * 6)):
+        alone = result(tmp_path / "alone.json", "v1", dict(enumerate(successes)))
+        policies.append({"name": name, **json.loads(Path(alone).read_text())})
+    (tmp_path / "both.json").write_text(json.dumps({"policies": policies}))
+    assert main(["compare", str(tmp_path / "both.json"), "--json"]) == 0
+    (compared,) = json.loads(capsys.readouterr().out)["comparisons"]
+    assert (compared["first"], compared["second"], compared["second_better"]) == ("a/v1", "b/v1", 6)
+    assert compared["p_value"] == 2 / 64  # 2 * 0.5 ** 6
+    other = result(tmp_path / "other.json", "a/v1", {0: True, 1: False})
+    assert main(["compare", str(tmp_path / "both.json"), other, "--json"]) == 0
+    _, third = json.loads(capsys.readouterr().out)["comparisons"]
+    assert (third["first"], third["second"]) == (f"{tmp_path / 'both.json'}: a/v1", other)
+    assert (third["pairs"], third["second_better"]) == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +140,12 @@ def test_other_files_are_refused_by_name(tmp_path, capsys):
     other = result(tmp_path / "two.json", "v2", {2: False})
     (tmp_path / "no.json").write_text("[1, 2]")
     (tmp_path / "bad.json").write_text("{")
+    (tmp_path / "none.json").write_text('{"policies": []}')
+    (tmp_path / "odd.json").write_text('{"policies": [3, {"name": "v1"}]}')
     for files, problem in (
         ([good], "one result has nothing to be compared with"),
+        ([str(tmp_path / "none.json")], "one result has nothing to be compared with"),
+        ([str(tmp_path / "odd.json")], "odd.json: neither a result of"),
         ([good, other], "no seed is in all of them"),
         ([good, str(tmp_path / "no.json")], "no.json: neither a result of"),
         ([good, str(tmp_path / "bad.json")], "bad.json: is no result file, which is JSON"),
