@@ -13,18 +13,26 @@ if TYPE_CHECKING:
     from il_ros.training.recipe import Training
 
 MEMORISED = 10.0
-"""A validation loss this many times the training loss means memorised demonstrations."""
+"""A validation error this many times the training error means memorised demonstrations."""
 SMALL = 0.05
 """Validation losses below this (of normalised actions) are good whatever the training loss is."""
 
 
-def memorised(metrics: Mapping[str, Any]) -> str:
+def memorised(metrics: Mapping[str, Any], loss: str = "") -> str:
     """Return a sentence if the policy learnt its demonstrations by heart, "" otherwise.
 
-    `metrics`: a checkpoint's, with `train_loss`, `validation_loss` (None: not measured) and `data`.
+    `metrics`: a checkpoint's, with `train_loss`, `validation_loss` (None: not measured) and `data`. `loss`: its name in
+    the policy's settings; "": an error. A log likelihood has no zero, so its loss is compared by difference: where
+    errors are MEMORISED times the deviation that the policy states, it is greater by (MEMORISED^2 - 1) / 2 per number.
     """
+    from il_ros.policies.heads.gaussian import GAUSSIAN  # these import torch
+    from il_ros.policies.heads.mixture import MIXTURE
+
     trained, validated = metrics["train_loss"], metrics["validation_loss"]
-    if trained is None or validated is None or validated <= max(MEMORISED * abs(trained), SMALL):
+    if trained is None or validated is None:
+        return ""
+    further = trained + (MEMORISED**2 - 1) / 2
+    if validated <= (further if loss in (GAUSSIAN, MIXTURE) else max(MEMORISED * trained, SMALL)):
         return ""
     shown = counted(len(metrics["data"]["train"]), "episode")
     return (

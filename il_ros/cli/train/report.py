@@ -113,7 +113,7 @@ class BarReporter:
                 f"this continues: {self._plan.by_hand(self._out, resume=True)}"
             )
             return
-        if sentence := memorised(metrics):
+        if sentence := memorised(metrics, _loss(outcome)):
             say(sentence)
         if outcome.policy.settings.follows:
             next_steps.tell(next_steps.after_inverse(self._out))
@@ -220,7 +220,7 @@ class JsonReporter:
             finished=outcome.finished,
             checkpoint=str(outcome.checkpoint.resolve()),
             version=outcome.policy.version,
-            advice=memorised(outcome.policy.metrics),
+            advice=memorised(outcome.policy.metrics, _loss(outcome)),
             **{
                 key: outcome.policy.metrics[key]
                 for key in ("epochs", "train_loss", "validation_loss", "duration_s", "tests")
@@ -264,3 +264,8 @@ def _known(value: float) -> float | None:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.5f}"
+
+
+def _loss(outcome: Outcome) -> str:
+    """Return the name of the loss in a policy's settings, "" where its family has one loss."""
+    return str(getattr(outcome.policy.settings, "loss", ""))

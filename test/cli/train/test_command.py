@@ -349,20 +349,30 @@ def test_after_a_simulated_task_an_evaluation_is_next(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("trained", "validated", "sentence"),
+    ("loss", "trained", "validated", "sentence"),
     [
-        (0.003, 0.30, "memorised: training loss 0.003, validation loss 0.3; show more demonstrations"),
-        (0.003, 0.02, ""),  # ten times as high, but small
-        (0.1, 0.5, ""),
-        (-0.06, 114.0, "memorised: training loss -0.06, validation loss 1.1e+02; show more demonstrations"),
-        (-5.0, -3.0, ""),  # log likelihoods
-        (0.003, None, ""),
+        ("l1", 0.003, 0.30, "memorised: training loss 0.003, validation loss 0.3; show more demonstrations"),
+        ("l1", 0.003, 0.02, ""),  # ten times as high, but small
+        ("", 0.1, 0.5, ""),
+        ("", 0.1, 1.5, "memorised: training loss 0.1, validation loss 1.5"),
+        # log likelihoods: errors of ten stated deviations cost (100 - 1) / 2 = 49.5 more than those of one
+        (
+            "gaussian",
+            -0.06,
+            114.0,
+            "memorised: training loss -0.06, validation loss 1.1e+02; show more demonstrations",
+        ),
+        ("gaussian", -0.1, 5.5, ""),
+        ("mixture", 0.0, 49.4, ""),
+        ("mixture", -5.0, 44.6, "memorised: training loss -5, validation loss 45"),
+        ("mixture", -5.0, -3.0, ""),
+        ("l1", 0.003, None, ""),
     ],
 )
-def test_memorised_demonstrations_are_named(trained, validated, sentence):
+def test_memorised_demonstrations_are_named(loss, trained, validated, sentence):
     metrics = {"train_loss": trained, "validation_loss": validated, "data": {"train": ["a", "b"]}}
-    assert memorised(metrics).startswith(sentence)
-    assert bool(memorised(metrics)) == bool(sentence)
+    assert memorised(metrics, loss).startswith(sentence)
+    assert bool(memorised(metrics, loss)) == bool(sentence)
 
 
 def test_one_episode_instead_of_their_folder_is_named(root, capsys):
