@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import gymnasium
 import line_env
@@ -144,6 +145,10 @@ def test_resuming_with_other_settings_is_refused_with_each_difference(episodes, 
         trained(data, tmp_path / "v1", resume=True, changes=["agent.rate=0.5", "shape=softplus"])
     assert "recipe.reward.shape: was logit, is now softplus" in str(caught.value)
     assert "recipe.agent.rate: was 0.001, is now 0.5" in str(caught.value)
+    first, *others = data.train
+    moved = replace(data, train=(replace(first, commands=first.commands + 0.01), *others))
+    with pytest.raises(TrainingError, match=f"was trained on other numbers or labels of {first.name}; give"):
+        trained(moved, tmp_path / "v1", resume=True)
     assert files(tmp_path / "v1") == before
 
 
