@@ -117,7 +117,7 @@ def train(
     identity: dict[str, Any] = {
         "recipe": recipe.identity(),
         "contract": dataset.contract.hash,
-        "data": {"train": [episode.name for episode in dataset.train], "validation": []},
+        saved.DATA: {"train": [episode.name for episode in dataset.train], "validation": []},
         saved.EPISODES: {episode.name: episode.digest for episode in dataset.train},
         "environment": environments.name,
     }

@@ -118,7 +118,7 @@ def train(
     identity = {
         "recipe": recipe.to_plain(),
         "contract": dataset.contract.hash,
-        "data": _names(dataset),
+        saved.DATA: _names(dataset),
         saved.EPISODES: _hashes(dataset),
     }
     if start is not None:

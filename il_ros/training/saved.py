@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,8 +21,8 @@ from il_ros.training.recipe import ADDED, RENAMED, Recipe
 FOLDER = "resume"
 _DAMAGED = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError)
 """What a value of another type raises; torch raises RuntimeError, and deep JSON RecursionError, which is one."""
-EPISODES = "episodes"
-"""The key of the episodes' digests in a run's identity."""
+DATA, EPISODES = "data", "episodes"
+"""The keys of a run's identity that have the names of its episodes, and their digests."""
 STATE, TENSORS = FILES = ("state.json", "state.safetensors")
 _MOST_STATE, _MOST_TENSORS = 256 << 20, 8 << 30
 
@@ -170,4 +170,16 @@ def _differences(before: Any, now: Any, path: str = "") -> list[str]:
             for key in keys
             for line in _differences(before.get(key), now.get(key), f"{path}.{key}" if path else str(key))
         ]
-    return [] if before == now else [f"{path}: was {before}, is now {now}"]
+    if before == now:
+        return []
+    if path.startswith(f"{DATA}."):
+        return [f"{path}: {_named_otherwise(before, now)}"]
+    return [f"{path}: was {before}, is now {now}"]
+
+
+def _named_otherwise(before: Sequence[str], now: Sequence[str]) -> str:
+    """Return which episodes of a run are not there now, and which are there that it had not."""
+    missing = [name for name in before if name not in now]
+    added = [name for name in now if name not in before]
+    kinds = (("without", missing), ("with also", added))
+    return " and ".join(f"now {word} {listed(names)}" for word, names in kinds if names) or "in another order"

@@ -85,8 +85,21 @@ def test_a_run_with_other_settings_or_data_is_not_resumed(tmp_path):
     train(made.dataset(), RECIPE, tmp_path, on_epoch=lambda _: False)
     with pytest.raises(TrainingError, match=r"recipe\.training\.epochs: was 4, is now 9"):
         train(made.dataset(), changed(RECIPE, ["epochs=9"]), tmp_path, resume=True)
-    with pytest.raises(TrainingError, match=r"data\.train"):
-        train(made.dataset(train=3), RECIPE, tmp_path, resume=True)
+    data = made.dataset()
+    first, *others = data.train
+    fewer, more = (
+        replace(data, train=(*others,)),
+        replace(data, train=(*data.train, replace(first, name="one"))),
+    )
+    other = replace(data, train=(replace(first, name="one"), *others))
+    for given, told in (
+        (fewer, f"now without {first.name}$"),
+        (more, "now with also one$"),
+        (other, f"now without {first.name} and now with also one$"),
+        (replace(data, train=(*others, first)), "in another order$"),
+    ):
+        with pytest.raises(TrainingError, match=rf"data\.train: {told}"):
+            train(given, RECIPE, tmp_path, resume=True)
 
 
 def test_a_run_is_not_resumed_on_other_episodes_of_the_same_names(tmp_path):
