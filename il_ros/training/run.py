@@ -8,6 +8,7 @@ OUT/checkpoint/             the policy, replaced atomically during training
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
@@ -370,9 +371,7 @@ def _metrics(loop: TrainingLoop, dataset: Dataset, recipe: Recipe) -> dict[str, 
         "steps": loop.curves[-1].step if loop.curves else 0,
         "best_epoch": best.epoch if best else 0,
         "train_loss": best.train_loss if best else None,
-        "validation_loss": best.validation_loss
-        if best and best.validation_loss == best.validation_loss
-        else None,
+        "validation_loss": best.validation_loss if best and not math.isnan(best.validation_loss) else None,
         "duration_s": loop.curves[-1].seconds if loop.curves else 0.0,
         **tests_so_far(loop.curves, recipe.training),
         "il_ros": package_version(),
@@ -390,10 +389,8 @@ def _hashes(dataset: Dataset) -> dict[str, str]:
 
 
 def _names(dataset: Dataset) -> dict[str, list[str]]:
-    def names(episodes: tuple[EpisodeArrays, ...]) -> list[str]:
-        return [episode.name for episode in episodes]
-
-    return {"train": names(dataset.train), "validation": names(dataset.validation)}
+    parts = {"train": dataset.train, "validation": dataset.validation}
+    return {part: [episode.name for episode in episodes] for part, episodes in parts.items()}
 
 
 def _write(out: Path, loop: TrainingLoop, identity: dict[str, Any], policy: LoadedPolicy) -> None:

@@ -287,9 +287,17 @@ def test_a_process_whose_launcher_is_killed_does_not_pass_the_gate(tmp_path):
 
 
 def test_a_killed_process_that_takes_long_to_end_is_named_and_waited_for(tmp_path, monkeypatch):
-    # as if the kernel took longer than that
-    monkeypatch.setattr("il_ros.core.processes.group._KILLED_S", 0.0)
+    wait = subprocess.Popen.wait
+
+    def wait_in_vain(
+        process, timeout=None
+    ):  # a killed process whose end takes the kernel longer than any limit
+        if timeout is not None:
+            raise subprocess.TimeoutExpired(process.args, timeout)
+        return wait(process)
+
     monkeypatch.setattr("il_ros.core.processes.group._ABORT_S", 0.1)
+    monkeypatch.setattr(subprocess.Popen, "wait", wait_in_vain)
     ignored = "for each in (signal.SIGINT, signal.SIGABRT): signal.signal(each, signal.SIG_IGN)"
     deaf = python(f"import signal\n{ignored}\nprint('up')\nwhile True: signal.pause()")
     said = []
