@@ -21,7 +21,7 @@ from il_ros.core.tables import shown
 from il_ros.interactive.promotion.rollback import Driving, DrivingLog, Evidence, TrustedDecisions, worse
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.qos import LATCHED
-from il_ros.nodes.runtime.shell import Refusal
+from il_ros.nodes.runtime.shell import CLOCK_SAID_EVERY_S, Refusal
 from il_ros.nodes.runtime.streams import MATCHED, NO_EVENTS, Events
 from il_ros.policies import lineage
 from il_ros.policies.lineage import ACTIVE, BAD, REFUSED, REPLACED, ROLLED_BACK, Lineage, LineageError
@@ -229,7 +229,8 @@ class Versions:
         doubt = self._decisions.doubt
         if doubt and doubt != self._doubt:
             self._node.get_logger().warning(
-                f"decisions on {self._topic} do not count for or against a version: {shown(doubt)}"
+                f"decisions on {self._topic} do not count for or against a version: {shown(doubt)}",
+                throttle_duration_sec=CLOCK_SAID_EVERY_S,  # its seconds differ each time
             )
         self._doubt = doubt
         self._look_for_pardons()
