@@ -19,15 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core import contract as contracts
-from il_ros.core import messages
 from il_ros.core.contract import Contract
 from il_ros.core.plugins import OTHERS_CODE, cause_of
 from il_ros.core.specs import Vector
-from il_ros.core.synchroniser import NoObservation, Synchroniser
 from il_ros.envs.tasks import SpaceError
 from il_ros.policies.window import TickWindow
 from il_ros.sim.experts import make_expert
-from il_ros.sim.lockstep import NoObservationError
+from il_ros.sim.lockstep import Lockstep
 from il_ros.sim.tasks.task import Task, task_class, task_names
 
 if TYPE_CHECKING:
@@ -135,27 +133,17 @@ class StateExpert:
                 f"{task.name} commands {', '.join(own.action_names)}"
             )
         self._order = [own.action_names.index(name) for name in contract.action_names]
-        self._task, self._expert = task, make_expert(task.name)
+        self._expert = make_expert(task.name)
         self._observes = not unobserved(task.name, contract)
-        self._state = Synchroniser(own.observations)
+        self._state = Lockstep(task, own)
 
     def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector | None:
         """Return the commands (H, A) for the task's present tick, None when the expert gives up.
 
         Raises NoObservationError naming the streams that the expert lacks.
         """
-        chunk = self._expert.act(observation if self._observes else self._seen())
+        chunk = self._expert.act(observation if self._observes else self._state.observe())
         return None if chunk is None else chunk[:, self._order]
-
-    def _seen(self) -> Mapping[str, NDArray[Any]]:
-        now_ns = self._task.time_ns
-        for reading in self._task.readings():
-            if reading.topic in self._state.topics:
-                self._state.push(reading.topic, messages.encode(reading.type, reading.message), now_ns)
-        found = self._state.sample(now_ns)
-        if isinstance(found, NoObservation):
-            raise NoObservationError(f"the scripted expert of {self._task.name}: {'; '.join(found.reasons)}")
-        return found.values
 
 
 def unobserved(task_name: str, contract: Contract) -> list[str]:
