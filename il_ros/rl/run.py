@@ -149,7 +149,8 @@ def train(
         )
         run = _Run(learner, selection)
         if resume:
-            saved.restore(out, run, identity)
+            saved.require_same(out, identity)
+            saved.restore(out, run)
             for note in run.notes:
                 on_warning(note)
         base = _metrics(dataset, recipe, environments, start)

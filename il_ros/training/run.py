@@ -177,7 +177,7 @@ def train(
             network.load_state_dict(start.network.state_dict())
         loop = TrainingLoop(network.to(device), training, processes)
         if resume:
-            saved.restore(out, loop, identity)
+            saved.restore(out, loop)
         processes.require_same({**identity, "epochs done": len(loop.curves)})
         written_s = clock()
         stopped = False

@@ -121,9 +121,8 @@ def require_same(run: Path, identity: Mapping[str, Any]) -> None:
         )
 
 
-def restore(run: Path, loop: Resumable, identity: Mapping[str, Any]) -> None:
-    """Restore `loop` to the saved state of the run; raises TrainingError as `require_same`."""
-    require_same(run, identity)
+def restore(run: Path, loop: Resumable) -> None:
+    """Restore `loop` to the saved state of the run, after `require_same`; raises TrainingError if it is damaged."""
     folder = run / FOLDER
     try:
         state = files.read_json(folder / STATE, _MOST_STATE)
