@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,13 +21,13 @@ from il_ros.core.specs import Vector
 from il_ros.policies.networks import together
 from il_ros.policies.normaliser import ACTION_SCALES, Normaliser
 from il_ros.policies.window import MOST_HISTORY
+from il_ros.policies.window import Array as Array
+from il_ros.policies.window import Observation as Observation
 from il_ros.records.labelling import BY_MODE, Rule
 
 if TYPE_CHECKING:
     from il_ros.policies.features import Inputs
 
-Array = np.ndarray[Any, Any]
-Observation = Mapping[str, Array]
 NumpyForward = Callable[[Array], "tuple[Array, float | None] | tuple[Array, float | None, Array | None]"]
 """Maps the normalised states of one window, flat (T * F,), to its chunk (H, A) and uncertainty (None: it has none).
 

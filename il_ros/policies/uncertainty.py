@@ -20,19 +20,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.specs import WHOLE, Vector
 from il_ros.policies.disagreement import Difference, chunk_differences, rms
+from il_ros.policies.window import Array
 
 RAW, OWN, DISTANCE, CHUNK = KINDS = ("raw", "own", "distance", "chunk")
 QUANTILE = 0.95
 LANDMARKS = 512
 """Maximum number of demonstrated states that are stored."""
-Array = np.ndarray[Any, Any]
 GroupColumns = Mapping[str, NDArray[np.intp]]
 """The places of each action group's learnt numbers; empty where there is one group."""
 _CANDIDATES = 20_000

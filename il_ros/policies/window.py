@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 MOST_HISTORY = 256
 """The largest number of ticks of a window."""
-Observation = Mapping[str, np.ndarray[Any, Any]]
+Array = np.ndarray[Any, Any]
+Observation = Mapping[str, Array]
 
 
 def follows(before_ns: int, after_ns: int, period_ns: int) -> bool:
