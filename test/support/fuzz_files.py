@@ -384,5 +384,6 @@ def _halted_identity() -> str:
 
 def _resumed(run: Path) -> object:
     identity = {**json.loads(_halted_identity())["run"], "recipe": _halted_recipe().to_plain()}
-    saved.restore(run, _real_loop(), identity)  # type: ignore[arg-type]
+    saved.require_same(run, identity)
+    saved.restore(run, _real_loop())  # type: ignore[arg-type]
     return run
