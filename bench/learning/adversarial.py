@@ -224,6 +224,7 @@ def one_seed(args, method, seed, goal, folder, until_s):
     steps = args.steps or task.steps
     tests = 30 if start is not None else 10  # the gate of a clone needs more
     changes = [*task.changes, *own, f"steps={steps}", f"every={args.every}", f"tests={tests}", f"seed={seed}"]
+    changes += ["short_demonstrations=cut"] if args.shown_steps else []
     changes += args.set
     if name == "airl":
         changes += [f"reward.{each.removeprefix('agent.')}" for each in changes if "agent.disc" in each]
@@ -266,7 +267,7 @@ def main():
         "--shown-steps",
         type=int,
         default=0,
-        help="of each demonstration, 0: all; clones only: a cut is no end",
+        help="of each demonstration, 0: all",
     )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
@@ -279,8 +280,6 @@ def main():
     args = parser.parse_args()
     if np.isfinite(args.minutes) and args.out is None:
         parser.error("--minutes: a training that is stopped is lost without --out")
-    if args.shown_steps and (own := set(args.methods.split(",")) - {DEFAULT, CLONE}):
-        parser.error(f"--shown-steps: {', '.join(sorted(own))} would take the cut for an end of the task")
     task, rows = TASKS[args.task], []
     random, expert = scale(task)
     goal = random + task.goal * (expert - random) if task.of_expert else task.goal
@@ -292,7 +291,8 @@ def main():
             with ExitStack() as stack:
                 place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
                 if args.out and method in METHODS:
-                    place = args.out / f"{args.task}_{args.demonstrations}_{method}_{seed}"
+                    cut = f"_{args.shown_steps}" if args.shown_steps else ""
+                    place = args.out / f"{args.task}_{args.demonstrations}{cut}_{method}_{seed}"
                     place.mkdir(parents=True, exist_ok=True)
                 row = one_seed(args, method, seed, goal, place, until_s)
             if row is None:

@@ -30,7 +30,7 @@ from il_ros.rl.agents.soft_q import SoftQ
 from il_ros.rl.optimiser import named, under
 from il_ros.rl.reward_source import MODEL, SQIL, TASK, Earned, Learnt, RewardSource, Shown
 from il_ros.rl.steps.buffer import EnvironmentStep, StepBuffer, joined
-from il_ros.rl.steps.demonstrations import RANGES, SHOWN, deviation_of
+from il_ros.rl.steps.demonstrations import ENDED, RANGES, SHORT, SHOWN, deviation_of
 from il_ros.rl.steps.own_episodes import OwnEpisodes
 from il_ros.rl.steps.world import BrokenEnvironmentError, Scales, World
 
@@ -54,6 +54,7 @@ class Imitation:
     reward_every: int = 2
     reward_rate: float = 1e-3
     action_range: str = SHOWN
+    short_demonstrations: str = ENDED
     every: int = 500
     tests: int = 5
     level: float = 0.1
@@ -69,6 +70,7 @@ class Imitation:
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name):g}; it must be above 0 and below 1")
         one_of("action_range", self.action_range, RANGES)
+        one_of("short_demonstrations", self.short_demonstrations, SHORT)
         if self.random_steps >= self.steps:
             raise ValueError(f"random_steps is {self.random_steps}; it must be below steps, {self.steps}")
         if self.random_steps + self.frozen_steps >= self.steps:

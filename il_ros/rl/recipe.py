@@ -26,7 +26,7 @@ _LATER = {
     "reward": ("absorbing_distance",),
     "agent": ("actor_rate", "entropy", "entropy_bonus", "correlation"),
     "clone": tuple(settings.plain(CloneUse())),
-    OWN_STEPS: ("updates", "ahead", "keep_successes", "level"),
+    OWN_STEPS: ("updates", "ahead", "keep_successes", "short_demonstrations", "level"),
 }
 """Keys by section that recipes did not have at first."""
 

@@ -108,11 +108,12 @@ def train(
     judge, ends = _judge(recipe, dataset)
     out.mkdir(parents=True, exist_ok=True)
     scales = _scales(dataset, recipe, start)
-    for sentence in warnings_of(dataset.train, environments.most_steps):
+    short = recipe.imitation.short_demonstrations
+    for sentence in warnings_of(dataset.train, environments.most_steps, short):
         on_warning(sentence)
     shown = []
     for episode in dataset.train:
-        steps = steps_of(episode, scales, environments.most_steps)
+        steps = steps_of(episode, scales, environments.most_steps, short)
         shown += steps if judge is None else judged_steps(judge, episode, steps, ends=ends)
     identity: dict[str, Any] = {
         "recipe": recipe.identity(),

@@ -14,7 +14,7 @@ from il_ros.rewards.adversarial import AirlSettings, GailSettings
 from il_ros.rl.agents.agent import AgentSettings
 from il_ros.rl.learner import Imitation, ImitationLearner, Progress
 from il_ros.rl.reward_source import SQIL, TASK
-from il_ros.rl.steps.demonstrations import LIMITS, SHOWN, fit_scales, steps_of, warnings_of
+from il_ros.rl.steps.demonstrations import CUT, LIMITS, SHOWN, fit_scales, steps_of, warnings_of
 from il_ros.rl.steps.world import BrokenEnvironmentError, World
 
 ACTOR = Actor(hidden=(32, 32))
@@ -186,6 +186,17 @@ def test_a_demonstration_shorter_than_the_limit_terminated_and_a_full_one_was_cu
     cut, ended = (steps_of(episode, scales, limit) for limit in (line_env.STEPS, line_env.STEPS + 1))
     assert [step.terminated for step in cut] == [False] * (line_env.STEPS - 1)
     assert [step.terminated for step in ended] == [False] * (line_env.STEPS - 1) + [True]
+
+
+def test_a_short_demonstration_that_was_cut_did_not_terminate_unless_it_has_a_verdict(shown):
+    scales, (episode, *_), limit = scales_of(shown), shown.train, line_env.STEPS + 1
+    assert not any(step.terminated for step in steps_of(episode, scales, limit, CUT))
+    judged = replace(episode, outcome="success")
+    assert [step.terminated for step in steps_of(judged, scales, limit, CUT)][-2:] == [False, True]
+    assert "short_demonstrations=cut" in warnings_of(shown.train, limit)[1]
+    assert len(warnings_of(shown.train, limit, CUT)) == 1  # few steps, and nothing of their end
+    with pytest.raises(ValueError, match="did you mean 'cut'"):
+        Imitation(short_demonstrations="cutt")
 
 
 def test_the_last_correction_of_an_episode_that_goes_on_is_not_its_end(shown):

@@ -28,6 +28,8 @@ from il_ros.training.samples import Samples, samples
 
 SHOWN, LIMITS = "shown", "limits"
 RANGES = (SHOWN, LIMITS)
+ENDED, CUT = "ended", "cut"
+SHORT = (ENDED, CUT)
 FEW_STEPS = 100
 
 
@@ -49,17 +51,20 @@ def fit_scales(
     return Scales(contract, inputs, Normaliser(state, scale), form)
 
 
-def steps_of(episode: EpisodeArrays, scales: Scales, most_steps: int) -> list[EnvironmentStep]:
+def steps_of(
+    episode: EpisodeArrays, scales: Scales, most_steps: int, short: str = ENDED
+) -> list[EnvironmentStep]:
     """Return the steps of a demonstration. Only what happened within a run without a gap is a step.
 
     An episode shorter than `most_steps`, the environment's limit, was ended by the task, so its last action led into
-    the absorbing state; without a label there, as where only corrections are labelled, that step is not known. The last
-    action of another one led to an observation that was not recorded, and is left out.
+    the absorbing state; with `short` CUT, this holds only for one with a verdict. Without a label at the end, as where
+    only corrections are labelled, that step is not known. The last action of another one led to an observation that
+    was not recorded, and is left out.
     `earned` is 1 for a last step that ended as a success, else 0; environments with other rewards have other numbers.
     """
     numbers = _numbers(episode, scales)
     found = [step for _, step in _within(numbers)]
-    if episode.steps < most_steps and episode.ends_with_a_frame:
+    if _was_ended(episode, most_steps, short):
         found.append(_last(numbers, episode.outcome))
     return found
 
@@ -100,7 +105,7 @@ def deviation_of(shown: Sequence[EnvironmentStep], clone: ActorNetwork) -> Tenso
     return torch.maximum(apart, changes.square().mean(dim=0).sqrt()) if len(changes) else apart
 
 
-def warnings_of(episodes: Sequence[EpisodeArrays], most_steps: int) -> list[str]:
+def warnings_of(episodes: Sequence[EpisodeArrays], most_steps: int, short: str = ENDED) -> list[str]:
     """Return what may be wrong with the demonstrations, a sentence each."""
     found = []
     total = sum(len(episode) for episode in episodes)
@@ -115,18 +120,25 @@ def warnings_of(episodes: Sequence[EpisodeArrays], most_steps: int) -> list[str]
             f"a demonstration has {counted(longest, 'step')}, and the environment ends after {most_steps}: what is "
             "shown later cannot be reached; set the environment's limit, or cut the episodes"
         )
-    ended = [each for each in episodes if each.steps < most_steps and each.ends_with_a_frame]
-    short = [each.steps for each in ended if each.outcome != SUCCESS]
-    if short:
+    ended = [each for each in episodes if _was_ended(each, most_steps, short)]
+    doubtful = [each.steps for each in ended if each.outcome != SUCCESS]
+    if doubtful:
         found.append(
-            f"{counted(len(short), 'demonstration')} of {min(short)} to {counted(max(short), 'step')} without the "
-            f"verdict success: shorter than the environment's limit ({most_steps}), so their end is taken for the "
-            "task's own; where the environment ends nothing before its limit, the length would tell them from own steps"
+            f"{counted(len(doubtful), 'demonstration')} of {min(doubtful)} to {counted(max(doubtful), 'step')} without "
+            f"the verdict success: shorter than the environment's limit ({most_steps}), so their end is taken for the "
+            "task's own; where the environment ends nothing before its limit, the length would tell them from own "
+            f"steps; if only the recordings ended, add --set short_demonstrations={CUT}"
         )
     gaps = sum(len(episode.runs) > 1 for episode in episodes)
     if gaps:
         found.append(f"{counted(gaps, 'demonstration')} have gaps; the steps over them are left out")
     return found
+
+
+def _was_ended(episode: EpisodeArrays, most_steps: int, short: str) -> bool:
+    """Return whether the task ended a demonstration with its last label."""
+    judged = short == ENDED or episode.outcome in (SUCCESS, FAILURE)
+    return judged and episode.steps < most_steps and episode.ends_with_a_frame
 
 
 class _Numbers(NamedTuple):
