@@ -26,8 +26,8 @@ from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.window import TickWindow
 from il_ros.training import recipe as recipes
 from il_ros.training.batches import Batches
+from il_ros.training.fitting import fit_normaliser
 from il_ros.training.loop import TrainingLoop
-from il_ros.training.run import fit_normaliser
 from il_ros.training.samples import samples
 from il_ros.training.trainer.recipe_file import has_own_steps
 

@@ -240,8 +240,8 @@ def memory_row(count, folder):
     from il_ros.episodes.arrays.pictures import CompressedPictures, PictureFile
     from il_ros.policies.features import Inputs
     from il_ros.training.batches import Batches
+    from il_ros.training.fitting import fit_normaliser
     from il_ros.training.recipe import Recipe, changed
-    from il_ros.training.run import fit_normaliser
     from il_ros.training.samples import samples
 
     own = contracts.parse(TEXT, "the bench's contract")

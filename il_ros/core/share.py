@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 
 def path(*parts: str) -> Path:
@@ -15,6 +16,11 @@ def path(*parts: str) -> Path:
     if not found.exists():
         raise FileNotFoundError(f"il_ros has no shared file {'/'.join(parts)!r}: searched {found}")
     return found
+
+
+def package_version() -> str:
+    """Return the version of il_ros from package.xml."""
+    return ElementTree.parse(path("package.xml")).findtext("version", "unknown")
 
 
 def _root() -> Path:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from il_ros.core.contract import Contract, differences
+from il_ros.core.share import package_version
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.families.actor import ActorNetwork, is_choice
@@ -42,7 +43,6 @@ from il_ros.rl.steps.world import Scales
 from il_ros.training import outputs, saved
 from il_ros.training.device import torch_settings
 from il_ros.training.loop import TrainingError
-from il_ros.training.run import package_version
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from il_ros.core.share import package_version
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.features import Inputs
@@ -40,7 +41,7 @@ from il_ros.rl.steps.world import BrokenEnvironmentError, Scales
 from il_ros.training import outputs, saved
 from il_ros.training.device import torch_settings
 from il_ros.training.loop import TrainingError
-from il_ros.training.run import SAVE_EVERY_S, package_version
+from il_ros.training.run import SAVE_EVERY_S
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from il_ros.core import share
 from il_ros.core.contract import Contract
 from il_ros.episodes.arrays.dataset import Dataset
-from il_ros.episodes.arrays.episode import EpisodeArrays, missing_of
-from il_ros.episodes.doctor.camera_view import VIEWS, view_of
-from il_ros.policies import checkpoint, lineage, vocabulary
+from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.doctor.camera_view import VIEWS
+from il_ros.policies import checkpoint, lineage
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import build_network, make_network
 from il_ros.policies.features import Inputs
@@ -34,38 +32,35 @@ from il_ros.policies.joint.contracts import JoinedContract
 from il_ros.policies.joint.part import TASKS
 from il_ros.policies.lineage import Lineage
 from il_ros.policies.normaliser import (
-    PIXELS,
     Normaliser,
-    extended,
-    fit_actions,
-    fit_depth,
-    fit_shown,
-    fit_state,
-    noise_floors,
 )
-from il_ros.policies.protocol import PolicySettings, ReadsWords
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.policies.vocabulary import Vocabulary
-from il_ros.training import outputs, saved, thinning
+from il_ros.training import outputs, saved
 from il_ros.training.advice import still_warning, unvalidated_warning
-from il_ros.training.augmentation.mirror import mirrored_too
 from il_ros.training.batches import Batches
 from il_ros.training.device import device_of, torch_settings
+from il_ros.training.fitting import (
+    camera_views,
+    extended_normaliser,
+    fit_normaliser,
+    made_assets,
+    sampled_as,
+    used_samples,
+)
 from il_ros.training.joint.episodes import tasks_by_part
 from il_ros.training.loop import EpochMetrics, TrainingLoop
 from il_ros.training.metrics import curves, writers
 from il_ros.training.processes import ALONE, Processes
 from il_ros.training.recipe import Recipe
-from il_ros.training.samples import Samples, samples
+from il_ros.training.samples import samples
 from il_ros.training.simulator.policy_tests import policy_tests, tests_so_far
 from il_ros.training.trainer import warm_start
 from il_ros.training.uncertainty import fit_uncertainty
-from il_ros.training.weighting import Weighting
 
 SAVE_EVERY_S = 20.0
-_DEPTH_FRAMES = 200
 
 OnWarning = Callable[[str], None]
 """Called before the first epoch with each warning about the training data."""
@@ -153,7 +148,7 @@ def train(
     train_batches = Batches(training_samples, inputs, normaliser, device, replay, **reading)
     validation = None
     if dataset.validation:
-        validation_samples = samples(dataset.validation, inputs, *_sampled(recipe, form))
+        validation_samples = samples(dataset.validation, inputs, *sampled_as(recipe, form))
         validation = Batches(validation_samples, inputs, normaliser, device, **reading)
     elif warning := unvalidated_warning(recipe.training):
         on_warning(warning)
@@ -211,107 +206,6 @@ def train(
     made = (kept.version, kept.metrics, measured, recipe.to_plain(), kept.contract.hash)
     lineage.write(out, Lineage.of_training(*made))
     return Outcome(kept, out / CHECKPOINT, tuple(loop.curves), not stopped)
-
-
-def used_samples(
-    episodes: Sequence[EpisodeArrays], inputs: Inputs, recipe: Recipe, form: ActionForm
-) -> tuple[Samples, list[EpisodeArrays], list[thinning.Mask]]:
-    """Return the samples to train on, their episodes, and the used frames of each episode.
-
-    The episodes are the given ones, and mirrored ones where the recipe declares a mirror. Frames in which nothing moves
-    are not used.
-    Raises ValueError as `mirrored_too`, `samples` and `thinning.kept_frames`.
-    """
-    shown = mirrored_too(episodes, recipe.training.mirror, form.contract)
-    used = thinning.kept_frames(shown, inputs, recipe.training.still_every, form.contract.turns)
-    return samples(shown, inputs, *_sampled(recipe, form)).only(np.concatenate(used)), shown, used
-
-
-def _sampled(recipe: Recipe, form: ActionForm) -> tuple[int, Weighting, ActionForm, int, int]:
-    """Return how `samples` makes those of a recipe."""
-    policy = recipe.policy
-    return policy.horizon, recipe.training.weighting, form, policy.history, policy.ahead
-
-
-def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe: Recipe) -> Normaliser:
-    """Return the normaliser fitted to the training samples, whose actions are in the contract's `ActionForm`.
-
-    Raises ValueError when an action group has no label, or an optional observation is in no frame.
-    """
-    for key, missing in training.frames.absent.items():
-        if missing[training.newest].all():
-            raise ValueError(f"optional: no episode has '{key}'; leave it out of `inputs`")
-    form = ActionForm(contract)
-    demonstrated = training.actions[(training.weights > 0).any(axis=2)]
-    for place, group in enumerate(contract.groups):
-        if np.isnan(demonstrated[:, form.group_of == place]).all():
-            raise ValueError(
-                f"no frame has a label of the action group '{group.name}'; record an episode in which the expert "
-                "drives it"
-            )
-    images = {}
-    for spec in inputs.images:
-        frames = training.frames.images[spec.key]
-        shown = training.newest
-        if spec.key in training.frames.absent:
-            shown = shown[~training.frames.absent[spec.key][shown]]
-        places = np.linspace(0, len(shown) - 1, min(len(shown), _DEPTH_FRAMES)).astype(int)
-        some = shown[places].tolist()
-        depth = spec.image is not None and spec.image.encoding == "depth"
-        images[spec.key] = fit_depth(frames.take(some)) if depth else PIXELS
-    floors = noise_floors(training.features, inputs.units)
-    return Normaliser(
-        fit_state(training.features, inputs.groups, floors),
-        fit_actions(demonstrated, recipe.policy.action_scale, form.ranges, form.groups),
-        images,
-        fit_shown(training.features, floors, recipe.training.input_margin),
-    )
-
-
-def made_assets(training: Samples, inputs: Inputs, settings: PolicySettings) -> dict[str, bytes]:
-    """Return the assets that a new model gets: the vocabulary of the texts, if there are any among the inputs.
-
-    Raises NoEncoderError where `paraphrases` needs the sentence encoder and it is not installed.
-    """
-    if not inputs.texts:
-        return {}
-    frames, shown = training.frames, np.unique(training.window)
-    texts = np.concatenate([frames.texts[spec.key][shown] for spec in inputs.texts])
-    words = Vocabulary.of(np.unique(texts).tolist())
-    if isinstance(settings, ReadsWords) and settings.paraphrases:
-        words = words.with_meanings()
-    return {vocabulary.ASSET: words.to_bytes()}
-
-
-def extended_normaliser(
-    start: LoadedPolicy, training: Samples, inputs: Inputs, recipe: Recipe, episodes: Sequence[str]
-) -> Normaliser:
-    """Return the normaliser for training from the weights of `start` on samples of these `episodes`.
-
-    A policy without a recorded range gets one if all of its training episodes are among them.
-    """
-    before, margin = start.normaliser, recipe.training.input_margin
-    learnt = set(start.metrics.get("data", {}).get("train", ()))
-    if before.shown is None and learnt and learnt <= set(episodes):
-        floors = noise_floors(training.features, inputs.units)
-        return replace(before, shown=fit_shown(training.features, floors, margin))
-    return extended(before, training.features, inputs.groups, margin)
-
-
-def camera_views(episodes: Sequence[EpisodeArrays], inputs: Inputs) -> dict[str, Any]:
-    """Return what each colour or grey camera among the inputs shows in these episodes, see `CameraView`."""
-    found = {}
-    for spec in inputs.images:
-        depth = spec.image is not None and spec.image.encoding == "depth"
-        takes = [each.observations[spec.key] for each in episodes if not missing_of(each, spec.key).any()]
-        if takes and not depth:
-            found[spec.key] = view_of(takes).to_plain()
-    return found
-
-
-def package_version() -> str:
-    """Return the version of il_ros from package.xml."""
-    return ElementTree.parse(share.path("package.xml")).findtext("version", "unknown")
 
 
 def _policy(
@@ -374,7 +268,7 @@ def _metrics(loop: TrainingLoop, dataset: Dataset, recipe: Recipe) -> dict[str, 
         "validation_loss": best.validation_loss if best and not math.isnan(best.validation_loss) else None,
         "duration_s": loop.curves[-1].seconds if loop.curves else 0.0,
         **tests_so_far(loop.curves, recipe.training),
-        "il_ros": package_version(),
+        "il_ros": share.package_version(),
         "torch": str(torch.__version__),
     }
 

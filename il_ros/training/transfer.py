@@ -30,8 +30,8 @@ from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser, ShownRange
 from il_ros.policies.protocol import Batch, ModelSpec, PolicyModel, Window
 from il_ros.policies.runner import LoadedPolicy, sample
+from il_ros.training.fitting import fit_normaliser, used_samples
 from il_ros.training.recipe import Recipe
-from il_ros.training.run import fit_normaliser, used_samples
 from il_ros.training.trainer import warm_start
 
 SCALES = 3.0

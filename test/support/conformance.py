@@ -35,11 +35,11 @@ from il_ros.policies.runner import LoadedPolicy, proven_numpy_forward, sample
 from il_ros.policies.vocabulary import Vocabulary
 from il_ros.policies.window import TickWindow
 from il_ros.training.batches import Batches
+from il_ros.training.fitting import fit_normaliser, made_assets
 from il_ros.training.loop import TrainingLoop
 from il_ros.training.optimiser.accumulation import AccumulatedGradient
 from il_ros.training.optimiser.gradients import analytic, by_autograd, fault, gradient_of
 from il_ros.training.recipe import Recipe, Training
-from il_ros.training.run import fit_normaliser, made_assets
 from il_ros.training.samples import samples
 
 WORDS = "  words: {topic: words, type: std_msgs/msg/String, max_age_s: 1}\nactions:"

@@ -12,9 +12,9 @@ from il_ros.policies.features import Inputs
 from il_ros.training import loop as fitting
 from il_ros.training.augmentation.draws import augmented
 from il_ros.training.batches import Batches
+from il_ros.training.fitting import fit_normaliser
 from il_ros.training.loop import TrainingError, TrainingLoop, learning_rate, mean_loss, progress
 from il_ros.training.recipe import Recipe, Training, changed
-from il_ros.training.run import fit_normaliser
 from il_ros.training.samples import samples
 
 SMALL = ["hidden=[16]", "epochs=6", "batch_size=16"]

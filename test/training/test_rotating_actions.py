@@ -14,8 +14,9 @@ from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Affine
 from il_ros.policies.protocol import Batch
 from il_ros.policies.runner import LoadedPolicy, sample
+from il_ros.training.fitting import fit_normaliser
 from il_ros.training.recipe import Recipe, changed
-from il_ros.training.run import fit_normaliser, train
+from il_ros.training.run import train
 from il_ros.training.samples import samples
 from il_ros.training.trainer import warm_start
 

@@ -10,12 +10,13 @@ import pytest
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from il_ros.core.share import package_version
 from il_ros.policies import checkpoint
 from il_ros.policies.versions import RUN_FILES
 from il_ros.training.loop import TrainingError
 from il_ros.training.outputs import OutputError
 from il_ros.training.recipe import Recipe, changed, load
-from il_ros.training.run import package_version, train
+from il_ros.training.run import train
 
 RECIPE = changed(Recipe(), ["hidden=[16]", "epochs=4", "batch_size=32"])
 

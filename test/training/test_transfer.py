@@ -17,7 +17,8 @@ from il_ros.policies.protocol import Batch
 from il_ros.policies.runner import sample
 from il_ros.training import recipe as recipes
 from il_ros.training import transfer
-from il_ros.training.run import fit_normaliser, train, used_samples
+from il_ros.training.fitting import fit_normaliser, used_samples
+from il_ros.training.run import train
 from il_ros.training.transfer import TransferError, transferred
 
 ANOTHER = contract.parse(

@@ -12,6 +12,7 @@ import numpy as np
 from il_ros.control.limiter.in_process import InProcessLimiter
 from il_ros.control.supervisor.arbitration import Mode
 from il_ros.core.contract import Contract
+from il_ros.core.share import package_version
 from il_ros.envs.episode_log import EpisodeLog, outcome_of
 from il_ros.envs.gym_task import FLOAT, REWARD
 from il_ros.episodes.arrays.episode import EpisodeArrays
@@ -28,7 +29,6 @@ from il_ros.policies.versions import CHECKPOINT, begin_next, claimed, publish
 from il_ros.records.labelling import EXPERT, POLICY
 from il_ros.sim.rollout import Rollout, rollout
 from il_ros.sim.tasks.task import Task, is_judged
-from il_ros.training.run import package_version
 
 
 class TaskEpisodes:

@@ -19,9 +19,9 @@ from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.vocabulary import Vocabulary
 from il_ros.training.batches import Batches
 from il_ros.training.device import device_of, torch_settings
+from il_ros.training.fitting import fit_normaliser, made_assets, used_samples
 from il_ros.training.loop import TrainingLoop
 from il_ros.training.recipe import Recipe
-from il_ros.training.run import fit_normaliser, made_assets, used_samples
 
 
 @dataclass(frozen=True)

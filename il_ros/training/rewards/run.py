@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from il_ros.core import atomic
+from il_ros.core.share import package_version
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser, fit_shown, fit_state, noise_floors
@@ -30,7 +31,6 @@ from il_ros.training.rewards.calibration import calibrated
 from il_ros.training.rewards.rating import Rated, rate
 from il_ros.training.rewards.settings import FAMILIES
 from il_ros.training.rewards.verdicts import epoch_of, folds, labelled, require_verdicts
-from il_ros.training.run import package_version
 from il_ros.training.samples import Samples
 
 

@@ -17,7 +17,7 @@ from il_ros.policies.families.behaviour_cloning import BehaviourCloning
 from il_ros.policies.uncertainty import PolicyAnswer
 from il_ros.records.decision import Decision
 from il_ros.records.labelling import label
-from il_ros.training import run as training_run
+from il_ros.training import fitting
 from il_ros.training.recipe import Recipe, Training
 
 CONTRACT = contract.parse(
@@ -237,7 +237,7 @@ def test_the_learner_thins_frames_in_which_nothing_moves_as_the_trainer_does(mon
     """At 10 Hz half a second has 6 frames. Frame 4 is the last that moved, so 9 is the first still one; then every
     tenth after frame 8, the last moving one: 18 and 28.
     """
-    learnt, place = [], training_run.samples
+    learnt, place = [], fitting.samples
     moved = np.array([[0.1 * min(tick, 4)] for tick in range(30)])
     still = EpisodeArrays("still", {"x": moved}, -moved, 0 * moved, np.arange(1, 31) * 10**8, 10**8)
 
@@ -251,7 +251,7 @@ def test_the_learner_thins_frames_in_which_nothing_moves_as_the_trainer_does(mon
 
         return Counted(**vars(found))
 
-    monkeypatch.setattr(training_run, "samples", counted)
+    monkeypatch.setattr(fitting, "samples", counted)
     recipe = learner().recipe
     thinning = replace(recipe, training=replace(recipe.training, still_every=10))
     Learner(CONTRACT, thinning, 1).learn([still])

@@ -18,8 +18,9 @@ from il_ros.policies.features import Inputs
 from il_ros.policies.joint.contracts import PART, joined
 from il_ros.policies.joint.part import TASKS, part_policy
 from il_ros.training import recipe as recipes
+from il_ros.training.fitting import used_samples
 from il_ros.training.joint.opening import EpisodeSource, joint_dataset, joint_recipe, sources_in
-from il_ros.training.run import train, used_samples
+from il_ros.training.run import train
 
 OWN = joined([REACH, PUSH, BASE])
 
