@@ -4,10 +4,15 @@ The served policy of a seed is at first the clone. A candidate takes the place o
 the clone by the sign test of `records.comparison`, on starts that are the same for all, and wins more of them than it
 loses to what is served. (A test against what is served, too, would keep the first of several that get better slowly.)
 Where it is worse than what is served by this test, the learner goes back to that. All results on the starts are kept.
+
+Of two results on a start the success is better, and of two alike the one with the higher return: where only a threshold
+of the return defines success, all policies may be below it or above. Fewer successes are never promoted, more of them
+never rolled back.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,14 +24,22 @@ from il_ros.records.comparison import PairedComparison
 
 PROMOTED, REFUSED, ROLLED_BACK = "promoted", "refused", "rolled back"
 
+Score = tuple[float, float]
+"""The success of an episode, 0 or 1 (0 where it is not defined), and its return."""
+
 
 @dataclass(frozen=True)
 class Served:
     """A policy and its scores on the starts of the gate. `step`: the own steps after which it was learnt."""
 
     policy: LoadedPolicy
-    scores: tuple[float, ...]
+    scores: tuple[Score, ...]
     step: int = 0
+
+    @property
+    def successes(self) -> float:
+        """The number of starts from which it succeeded."""
+        return sum(success for success, _ in self.scores)
 
 
 class ServingGate:
@@ -36,24 +49,24 @@ class ServingGate:
         self._first, self._level = first, level
         self.served = [first] * seeds
 
-    def judge(self, seed: int, candidate: LoadedPolicy, scores: Sequence[float], step: int) -> str:
+    def judge(self, seed: int, candidate: LoadedPolicy, scores: Sequence[Score], step: int) -> str:
         """Return whether a candidate with these scores on the starts is PROMOTED, REFUSED, or to be ROLLED_BACK.
 
         Raises ValueError on another number of starts.
         """
-        to_served = self._compared(self.served[seed], scores)
-        if to_served.losses > to_served.wins and to_served.p_value <= self._level:
+        served, new = self.served[seed], Served(candidate, tuple(scores), step)
+        to_served, to_clone = _compared(served, new), _compared(self._first, new)
+        if self._shows(to_served.losses, to_served.wins, to_served) and new.successes <= served.successes:
             return ROLLED_BACK
-        to_clone = self._compared(self._first, scores)
-        above_clone = to_clone.wins > to_clone.losses and to_clone.p_value <= self._level
-        if not above_clone or to_served.wins <= to_served.losses:
+        above_clone = self._shows(to_clone.wins, to_clone.losses, to_clone)
+        fewer = new.successes < max(served.successes, self._first.successes)
+        if not above_clone or to_served.wins <= to_served.losses or fewer:
             return REFUSED
-        self.served[seed] = Served(candidate, tuple(scores), step)
+        self.served[seed] = new
         return PROMOTED
 
-    @staticmethod
-    def _compared(other: Served, scores: Sequence[float]) -> PairedComparison:
-        return PairedComparison.of("other", "candidate", zip(other.scores, scores, strict=True))
+    def _shows(self, more: int, fewer: int, compared: PairedComparison) -> bool:
+        return more > fewer and compared.p_value <= self._level
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the whole state for `restore`."""
@@ -71,9 +84,9 @@ class ServingGate:
 
         Raises KeyError or RuntimeError if the state belongs to another gate.
         """
-        self._first = replace(self._first, scores=tuple(tensors["clone.scores"].tolist()))
+        self._first = replace(self._first, scores=_scores(tensors["clone.scores"]))
         for seed, candidate in enumerate(candidates):
-            step, scores = int(tensors[f"{seed}.step"]), tuple(tensors[f"{seed}.scores"].tolist())
+            step, scores = int(tensors[f"{seed}.step"]), _scores(tensors[f"{seed}.scores"])
             policy = self._first.policy
             if step:
                 start = f"{seed}.weights."
@@ -85,3 +98,17 @@ class ServingGate:
                 candidate.network.load_state_dict(weights)
                 policy = candidate
             self.served[seed] = Served(policy, scores, step)
+
+
+def _compared(other: Served, new: Served) -> PairedComparison:
+    pairs = zip(other.scores, new.scores, strict=True)
+    return PairedComparison(
+        "other", "candidate", tuple((now > before) - (now < before) for before, now in pairs)
+    )
+
+
+def _scores(saved: Tensor) -> tuple[Score, ...]:
+    """Return saved scores (N, 2); a state of before has successes (N,) alone: returns that are equal to any other."""
+    if saved.ndim == 1:
+        saved = torch.stack([saved, torch.full_like(saved, math.nan)], dim=1)
+    return tuple((success, total) for success, total in saved.tolist())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.rl.curves import SeedScore
-from il_ros.rl.gate import PROMOTED, ROLLED_BACK, Served, ServingGate
+from il_ros.rl.gate import PROMOTED, ROLLED_BACK, Score, Served, ServingGate
 from il_ros.rl.learner import ImitationLearner
 from il_ros.training.evaluate import Evaluation
 from il_ros.training.simulator.policy_tests import starts_of
@@ -157,5 +157,5 @@ def score_of(
     return SeedScore(step, seed, found.mean_return, success, False, dict(measured), episodes)
 
 
-def _scores(found: Evaluation) -> tuple[float, ...]:
-    return tuple(episode.score for episode in found.episodes)
+def _scores(found: Evaluation) -> tuple[Score, ...]:
+    return tuple((float(each.judged and each.success), each.total_reward) for each in found.episodes)

@@ -8,10 +8,16 @@ import torch
 from il_ros.rl.gate import PROMOTED, REFUSED, ROLLED_BACK, Served, ServingGate
 from il_ros.rl.selection import BetterThanClone
 
-CLONE = (1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-BETTER = (1.0,) * 10  # wins 5, loses none: p = 2 / 2**5 = 0.0625
-ALIKE = (0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)  # wins 5, loses 2: p = 0.45
-WORSE = (0.0,) * 10
+
+def scores(*successes):
+    """Scores in which the return is the success, as in the simulated tasks."""
+    return tuple((float(each), float(each)) for each in successes)
+
+
+CLONE = scores(1, 1, 1, 1, 1, 0, 0, 0, 0, 0)
+BETTER = scores(*[1] * 10)  # wins 5, loses none: p = 2 / 2**5 = 0.0625
+ALIKE = scores(0, 0, *[1] * 8)  # wins 5, loses 2: p = 0.45
+WORSE = scores(*[0] * 10)
 
 
 def policy(weight):
@@ -45,11 +51,9 @@ def test_what_is_worse_than_the_served_policy_is_rolled_back_also_where_it_equal
 
 
 def test_of_those_above_the_clone_the_one_that_wins_more_than_it_loses_is_served():
-    clone = (0.0,) * 10
-    first = (1.0,) * 5 + (0.0,) * 5  # against the clone: wins 5, loses none: p = 2 / 2**5 = 0.0625
-    more = (
-        (0.0,) + (1.0,) * 6 + (0.0,) * 3
-    )  # p = 0.03; against the first: wins 2, loses 1, which proves nothing
+    clone = WORSE
+    first = scores(*[1] * 5, *[0] * 5)  # against the clone: wins 5, loses none: p = 2 / 2**5 = 0.0625
+    more = scores(0, *[1] * 6, *[0] * 3)  # p = 0.03; against the first: wins 2, loses 1, which proves nothing
     found = ServingGate(Served(policy("clone"), clone), 1, 0.1)
     assert found.judge(0, policy("first"), first, 500) == PROMOTED
     assert found.judge(0, policy("more"), more, 1000) == PROMOTED
@@ -57,6 +61,34 @@ def test_of_those_above_the_clone_the_one_that_wins_more_than_it_loses_is_served
     assert found.judge(0, policy("fewer"), first, 2000) == REFUSED
     assert found.served[0].policy.name == "more"
     assert found.judge(0, policy("none"), clone, 2500) == ROLLED_BACK
+
+
+def test_without_a_success_the_returns_decide():
+    """As on Hopper, whose threshold of success no policy reaches: the gate kept the clone, at a sixth of the return."""
+    found = ServingGate(Served(policy("clone"), ((0.0, 130.0),) * 10), 1, 0.1)
+    assert found.judge(0, policy("farther"), ((0.0, 2000.0),) * 10, 500) == PROMOTED
+    assert found.judge(0, policy("swings back"), ((0.0, 700.0),) * 10, 1000) == ROLLED_BACK
+    assert found.judge(0, policy("farther still"), ((0.0, 2300.0),) * 10, 1500) == PROMOTED
+    assert found.served[0].policy.name == "farther still"
+
+
+def test_higher_returns_neither_outweigh_a_success_nor_do_successes_count_less_for_lower_ones():
+    found = ServingGate(Served(policy("clone"), ((1.0, 200.0),) * 10), 1, 0.1)
+    one_fewer = ((0.0, 199.0), *[(1.0, 250.0)] * 9)  # wins 9, loses 1: p = 0.02
+    assert found.judge(0, policy("one fewer"), one_fewer, 500) == REFUSED
+    found = ServingGate(Served(policy("clone"), ((1.0, 250.0),) * 9 + ((0.0, 100.0),)), 1, 0.1)
+    one_more = ((1.0, 210.0),) * 10  # wins 1, loses 9: p = 0.02
+    assert found.judge(0, policy("one more"), one_more, 500) == REFUSED
+
+
+def test_a_saved_state_without_returns_goes_on_by_successes():
+    saved = gate(1).tensors()
+    saved = {name: each[:, 0] if name.endswith("scores") else each for name, each in saved.items()}
+    resumed = gate(1)
+    resumed.restore(saved, [policy("a")])
+    dear = tuple((success, -5.0) for success, _ in CLONE)
+    assert resumed.judge(0, policy("alike"), dear, 500) == REFUSED  # all are ties, whatever the returns
+    assert resumed.judge(0, policy("better"), BETTER, 1000) == PROMOTED
 
 
 def test_a_gate_goes_on_from_its_saved_state():
