@@ -6,8 +6,8 @@ loses to what is served. (A test against what is served, too, would keep the fir
 Where it is worse than what is served by this test, the learner goes back to that. All results on the starts are kept.
 
 Of two results on a start the success is better, and of two alike the one with the higher return: where only a threshold
-of the return defines success, all policies may be below it or above. Fewer successes are never promoted, more of them
-never rolled back.
+of the return defines success, all policies may be below it or above. The test asks how often, not by how much: what has
+fewer successes, or as many and a lower mean return, is never promoted, and what has more never rolled back.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Served:
     step: int = 0
 
     @property
-    def successes(self) -> float:
-        """The number of starts from which it succeeded."""
-        return sum(success for success, _ in self.scores)
+    def standing(self) -> tuple[float, float]:
+        """The sums of successes and of returns."""
+        return (sum(success for success, _ in self.scores), sum(total for _, total in self.scores))
 
 
 class ServingGate:
@@ -56,11 +56,11 @@ class ServingGate:
         """
         served, new = self.served[seed], Served(candidate, tuple(scores), step)
         to_served, to_clone = _compared(served, new), _compared(self._first, new)
-        if self._shows(to_served.losses, to_served.wins, to_served) and new.successes <= served.successes:
+        if self._shows(to_served.losses, to_served.wins, to_served) and not new.standing > served.standing:
             return ROLLED_BACK
         above_clone = self._shows(to_clone.wins, to_clone.losses, to_clone)
-        fewer = new.successes < max(served.successes, self._first.successes)
-        if not above_clone or to_served.wins <= to_served.losses or fewer:
+        below = new.standing < served.standing or new.standing < self._first.standing
+        if not above_clone or to_served.wins <= to_served.losses or below:
             return REFUSED
         self.served[seed] = new
         return PROMOTED

@@ -81,6 +81,15 @@ def test_higher_returns_neither_outweigh_a_success_nor_do_successes_count_less_f
     assert found.judge(0, policy("one more"), one_more, 500) == REFUSED
 
 
+def test_many_small_gains_do_not_outweigh_a_large_loss():
+    clone = ((0.0, 500.0),) + ((0.0, 100.0),) * 9
+    found = ServingGate(Served(policy("clone"), clone), 1, 0.1)
+    often = ((0.0, 10.0),) + ((0.0, 110.0),) * 9  # wins 9, loses 1, and 400 of the sum
+    assert found.judge(0, policy("often"), often, 500) == REFUSED
+    rarely = ((0.0, 5000.0),) + ((0.0, 90.0),) * 9
+    assert found.judge(0, policy("rarely"), rarely, 1000) == REFUSED  # not rolled back
+
+
 def test_a_saved_state_without_returns_goes_on_by_successes():
     saved = gate(1).tensors()
     saved = {name: each[:, 0] if name.endswith("scores") else each for name, each in saved.items()}
