@@ -74,6 +74,7 @@ class Grade:
     """The quality of an episode as a demonstration, with reasons in words.
 
     `level` is 'good', 'fair' or 'poor'. Shares are of the episode's decisions or duration; None: unknown.
+    `idle_share` is of the labels where a policy drove as well (`CommandCounts.idle_share`).
     """
 
     level: str

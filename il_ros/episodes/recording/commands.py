@@ -1,4 +1,8 @@
-"""Count how many of an episode's commands the safety limiter changed, and for how long none moved."""
+"""Count how many of an episode's commands the safety limiter changed, and for how long none moved.
+
+Where a policy drove as well, its commands are no labels, so motion is counted among the labels instead: a policy that
+stood still until a person corrected it says nothing about the correction.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from il_ros.core.specs import JOINT_TRAJECTORY
 from il_ros.core.tables import counted, percent
 from il_ros.records import decision as decisions
 from il_ros.records.decision import Decision
+from il_ros.records.labelling import BY_MODE
 
 Vector = np.ndarray[Any, Any]
 
@@ -57,6 +62,9 @@ class CommandCounts:
         self._expired_ns: dict[str, float] = {}
         self.total = self.decisions = self.clipped = self.unreadable = 0
         self._authority = False
+        self._undemonstrated = False
+        self._sent: Vector | None = None
+        self._labels = self._idle_labels = 0
         self.first_error = ""
         self._limits: Counter[str] = Counter()
 
@@ -76,8 +84,10 @@ class CommandCounts:
         self._authority = self._authority or made.authority != decisions.NOBODY
         self.clipped += bool(made.limited)
         self._limits.update(set(made.limited))
+        self._label(made)
         if made.sent is not None:
-            self._move("decision", log_ns, np.array(made.sent, dtype=np.float64), self._velocity)
+            self._sent = np.array(made.sent, dtype=np.float64)
+            self._move("decision", log_ns, self._sent, self._velocity)
         return made
 
     def command(self, topic: str, log_ns: int, raw: bytes) -> None:
@@ -136,8 +146,18 @@ class CommandCounts:
         return f"{limit} ({percent(count / self.decisions)})"
 
     @property
+    def by_labels(self) -> bool:
+        """Whether `idle_share` is a share of the labels: some decisions are labels, and a policy drove in others."""
+        return self._undemonstrated and self._labels > 0
+
+    @property
     def idle_share(self) -> float | None:
-        """Share of the time without commanded motion, while commands are in force; None without commands."""
+        """Share of the time without commanded motion, while commands are in force; None without commands.
+
+        With `by_labels`, the share of the labels that command no motion from what was sent before.
+        """
+        if self.by_labels:
+            return self._idle_labels / self._labels
         spans = {key: span for key, span in self._span_ns.items() if span > 0}
         if "decision" in spans:
             return self._idle_ns["decision"] / spans["decision"]
@@ -155,6 +175,20 @@ class CommandCounts:
         if "decision" in spans or not spans:
             return None
         return max(self._expired_ns[key] / span for key, span in spans.items())
+
+    def _label(self, made: Decision) -> None:
+        """Count the label of a decision, and whether it moves: from what was sent before, or as a velocity."""
+        chosen = BY_MODE.choose(made)
+        label = None if chosen is None else np.array(chosen, dtype=np.float64)
+        driven = made.sent is not None and any(each != decisions.NOBODY for each in made.authorities.values())
+        if driven and (label is None or not np.array_equal(label, made.sent, equal_nan=True)):
+            self._undemonstrated = True
+        if label is None or len(label) != len(self._velocity):
+            return
+        before = label if self._sent is None else self._sent
+        self._labels += 1
+        # NaN, of a group without a label, or without a command before, is no motion
+        self._idle_labels += not (np.abs(np.where(self._velocity, label, label - before)) > STILL).any()
 
     def _refuse(self, reason: str) -> None:
         self.unreadable += 1
@@ -185,7 +219,7 @@ class CommandCounts:
         idle_ns = span_ns - expired_ns
         if last.moves_until_ns > last.log_ns:
             idle_ns -= min(idle_ns, last.moves_until_ns - last.log_ns)
-        elif np.abs(motion).max(initial=0.0) > STILL:
+        elif (np.abs(motion) > STILL).any():  # NaN, of a group that was not sent, is no motion
             idle_ns = 0.0
         if last.stops:
             idle_ns, expired_ns = idle_ns + expired_ns, 0.0

@@ -221,6 +221,7 @@ class EpisodeWriter:
                 clipped_share=counts.clipped_share if counts else None,
                 clipped_most=counts.clipped_most if counts else "",
                 idle_share=counts.idle_share if counts else None,
+                idle_labels=counts is not None and counts.by_labels,
                 expired_share=counts.expired_share if counts else None,
                 unreadable_share=counts.unreadable_share if counts else None,
                 refused=self._refused,

@@ -43,7 +43,7 @@ REFUSED = Bounds(fair=0.0, poor=0.10)
 CLIPPED = Bounds(fair=0.10, poor=1.0)
 """Share of the decisions that the safety limiter changed; the label is the command after the limiter."""
 IDLE = Bounds(fair=0.30, poor=0.98)
-"""Share of the episode's duration without commanded motion; training thins such frames."""
+"""Share of the episode's duration, or of its labels, without commanded motion; training thins such frames."""
 MOST_REASONS = 4
 """Reasons that a grade lists."""
 SHORTEST_S = 0.5
@@ -62,6 +62,7 @@ def grade(
     clipped_share: float | None = None,
     clipped_most: str = "",
     idle_share: float | None = None,
+    idle_labels: bool = False,
     expired_share: float | None = None,
     unreadable_share: float | None = None,
     refused: Mapping[str, tuple[float, str]] | None = None,
@@ -75,7 +76,8 @@ def grade(
     """Return the grade with the worst reasons first. A fault makes the episode poor, a caution fair.
 
     `clipped_most`: the limit that acted most often, in words. `refused`: by observation, the share of checks
-    in which it could not be made, and why. `commanded`: whether any command or decision was recorded.
+    in which it could not be made, and why. `idle_labels`: whether `idle_share` is one of the labels, as it is where a
+    policy drove as well, instead of the time. `commanded`: whether any command or decision was recorded.
     `driven`: whether a source had authority in any decision.
     `ahead_s`: see RecordOptions. `shortest_s`: a shorter episode is poor.
     """
@@ -98,7 +100,8 @@ def grade(
         text = f"the safety limiter changed {percent(clipped_share)} of the commands{most}"
         findings += _exceeding(CLIPPED, clipped_share, text)
     if idle_share is not None:
-        findings += _exceeding(IDLE, idle_share, f"no motion was commanded for {percent(idle_share)} of it")
+        where = f"in {percent(idle_share)} of the labels" if idle_labels else f"for {percent(idle_share)} of it"
+        findings += _exceeding(IDLE, idle_share, f"no motion was commanded {where}")
     if expired_share is not None:
         text = f"the last command had expired for {percent(expired_share)} of it: no labels there"
         findings += _exceeding(IDLE, expired_share, text)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from il_ros.core import contract, messages, share
 from il_ros.episodes.recording.commands import CommandCounts
-from il_ros.records.decision import Decision, to_json
+from il_ros.records.decision import Decision, GroupDecision, to_json
 
 MS = 1_000_000
 
@@ -33,6 +33,82 @@ def test_clipped_and_idle_come_from_the_decisions(counts: CommandCounts):
     counts.decision(400 * MS, decision(0.3))  # moved, 200 ms
     assert counts.clipped_share == 0.25
     assert counts.idle_share == pytest.approx(100 / 400)
+
+
+def decided(authority: str, joint1: float, *, mode: str = "hg_dagger", expert: float | None = None) -> bytes:
+    sent, proposals = (joint1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.08), {}
+    if expert is not None:
+        proposals["expert"] = (expert, *sent[1:])
+    return string(to_json(Decision(1, 1, authority, "", sent=sent, mode=mode, proposals=proposals)))
+
+
+def test_where_a_policy_drove_as_well_motion_is_counted_among_the_labels(counts: CommandCounts):
+    """The policy stands still for 199 of 204 ticks; of the five of the correction, the last one does not move."""
+    for tick in range(199):
+        counts.decision(50 * tick * MS, decided("policy", 0.0))
+    assert (counts.by_labels, counts.idle_share) == (False, 1.0)
+    for tick, value in enumerate([0.1, 0.2, 0.3, 0.4, 0.4], start=199):
+        counts.decision(50 * tick * MS, decided("expert", value))
+    assert (counts.by_labels, counts.idle_share) == (True, pytest.approx(1 / 5))
+
+
+def test_a_correction_that_commands_no_motion_is_idle(counts: CommandCounts):
+    """The policy moves at each of its 10 ticks: the person takes over and does nothing."""
+    for tick in range(20):
+        counts.decision(50 * tick * MS, decided("policy" if tick < 10 else "expert", 0.1 * min(tick, 9)))
+    assert (counts.by_labels, counts.idle_share) == (True, 1.0)
+
+
+def test_labels_for_a_policy_that_stands_still_are_motion(counts: CommandCounts):
+    """In mode dagger what the expert would have done is the label: at all ticks it is 0.1 rad from where the arm stands.
+
+    Of the first tick it is not known from where.
+    """
+    for tick in range(10):
+        counts.decision(50 * tick * MS, decided("policy", 0.0, mode="dagger", expert=0.1))
+    assert counts.idle_share == pytest.approx(1 / 10)
+
+
+@pytest.mark.parametrize("other", ["none", "expert"])
+def test_without_a_policy_motion_is_a_share_of_the_time(counts: CommandCounts, other: str):
+    """A demonstration is learnt from as a whole, with its pauses: two of three spans are without motion."""
+    for tick, (authority, value) in enumerate([("expert", 0.1), ("expert", 0.2), (other, 0.2), (other, 0.2)]):
+        counts.decision(50 * tick * MS, decided(authority, value))
+    assert not counts.by_labels
+    assert counts.idle_share == pytest.approx(2 / 3)
+
+
+def test_a_policy_alone_is_judged_by_the_time(counts: CommandCounts):
+    for tick in range(3):
+        counts.decision(50 * tick * MS, decided("policy", 0.1))
+    assert (counts.by_labels, counts.idle_share) == (False, 1.0)
+
+
+def test_one_arm_that_is_not_sent_leaves_the_motion_of_the_other(counts: CommandCounts):
+    """A group without a command is NaN in the record; the other one moves in one of two spans."""
+    arm, hand = (
+        GroupDecision(tuple(range(6)), "expert", ""),
+        GroupDecision((6,), "none", "no source has proposed"),
+    )
+    for tick, value in enumerate([0.1, 0.2, 0.2]):
+        sent = (value, *[0.0] * 5, float("nan"))
+        made = Decision(1, 1, "expert+none", "", sent=sent, mode="expert", groups={"arm": arm, "hand": hand})
+        counts.decision(50 * tick * MS, string(to_json(made)))
+    assert counts.unreadable == 0
+    assert (counts.by_labels, counts.idle_share) == (False, 0.5)
+
+
+def test_one_arm_is_corrected_while_the_policy_moves_the_other(counts: CommandCounts):
+    """The label is the arm's part alone: it moves at one of two ticks, while the policy moves the hand at both."""
+    for tick, (value, hand) in enumerate([(0.1, 0.01), (0.2, 0.02), (0.2, 0.03)]):
+        groups = {
+            "arm": GroupDecision(tuple(range(6)), "expert" if tick else "policy", ""),
+            "hand": GroupDecision((6,), "policy", ""),
+        }
+        sent = (value, *[0.0] * 5, hand)
+        made = Decision(1, 1, "policy", "", sent=sent, mode="hg_dagger", groups=groups)
+        counts.decision(50 * tick * MS, string(to_json(made)))
+    assert (counts.by_labels, counts.idle_share) == (True, 0.5)
 
 
 def test_a_source_drove_if_it_had_authority_once(counts: CommandCounts):

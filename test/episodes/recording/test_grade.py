@@ -106,6 +106,11 @@ def test_a_stuck_policy_does_not_make_the_correction_poor(idle: float, level: st
     assert grade([stream()], 5.0, idle_share=idle).level == level
 
 
+def test_a_correction_without_motion_is_named_by_its_labels():
+    result = grade([stream()], 5.0, idle_share=0.99, idle_labels=True)
+    assert (result.level, result.reasons) == ("poor", ("no motion was commanded in 99 % of the labels",))
+
+
 def test_a_recovered_bag_can_be_learnt_from():
     result = grade([stream()], 5.0, cautions=["it was recovered"])
     assert (result.level, result.reasons) == ("fair", ("it was recovered",))
