@@ -62,3 +62,14 @@ def unvalidated_warning(training: Training) -> str:
     if training.patience:
         asked.append(f"patience: {training.patience} never stops the training")
     return f"no episode is held out: {' and '.join(asked)}" if asked else ""
+
+
+def warmup_warning(training: Training, steps: int) -> str:
+    """Return a sentence if the warm-up is not over when a training of so many `steps` ends, "" otherwise."""
+    if training.warmup_steps < steps:
+        return ""
+    reached = training.learning_rate * steps / training.warmup_steps
+    return (
+        f"warmup_steps is {training.warmup_steps}, the training has {counted(steps, 'step')}: the learning rate rises "
+        f"to the end and reaches {reached:.2g} of {training.learning_rate:g}; set warmup_steps lower"
+    )

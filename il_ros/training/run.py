@@ -39,7 +39,7 @@ from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.policies.vocabulary import Vocabulary
 from il_ros.training import outputs, saved
-from il_ros.training.advice import still_warning, unvalidated_warning
+from il_ros.training.advice import still_warning, unvalidated_warning, warmup_warning
 from il_ros.training.batches import Batches
 from il_ros.training.device import device_of, torch_settings
 from il_ros.training.fitting import (
@@ -146,6 +146,9 @@ def train(
         training, replay = warm_start.replayed(shown, start.metrics, training, used)
     reading = {"vocabulary": Vocabulary.among(assets), "follows": recipe.policy.follows}
     train_batches = Batches(training_samples, inputs, normaliser, device, replay, **reading)
+    steps = training.epochs * math.ceil(train_batches.per_epoch / training.batch_size)
+    if warning := warmup_warning(training, steps):
+        on_warning(warning)
     validation = None
     if dataset.validation:
         validation_samples = samples(dataset.validation, inputs, *sampled_as(recipe, form))

@@ -149,6 +149,29 @@ def test_what_needs_held_out_episodes_is_named_where_there_are_none(tmp_path, ch
     assert not [each for each in said if "held out" in each]
 
 
+def test_a_warm_up_that_the_training_does_not_reach_is_named(tmp_path):
+    """4 epochs of 30 frames, of which 5 are a batch: 24 steps, so the rate reaches 24 / 64 of 0.02."""
+    said = []
+
+    def learn(steps):
+        said.clear()
+        recipe = changed(
+            RECIPE,
+            ["epochs=4", "batch_size=5", "learning_rate=0.02", "still_every=1", f"warmup_steps={steps}"],
+        )
+        return train(
+            made.dataset(train=1, validation=0), recipe, tmp_path / f"w{steps}", on_warning=said.append
+        )
+
+    assert learn(64).policy.metrics["steps"] == 24
+    assert [each for each in said if "warmup" in each] == [
+        "warmup_steps is 64, the training has 24 steps: the learning rate rises to the end and reaches 0.0075 of 0.02; "
+        "set warmup_steps lower"
+    ]
+    learn(23)
+    assert not [each for each in said if "warmup" in each]
+
+
 def test_resuming_without_a_run_is_an_error(tmp_path):
     with pytest.raises(TrainingError, match=r"state\.json.*No such file|No such file.*state\.json"):
         train(made.dataset(), RECIPE, tmp_path, resume=True)

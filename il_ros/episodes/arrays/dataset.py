@@ -14,7 +14,7 @@ from typing import Any
 
 from il_ros.core.contract import Contract
 from il_ros.core.tables import counted, grouped
-from il_ros.episodes.arrays import array_files, cache
+from il_ros.episodes.arrays import array_files, cache, magnitude
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.arrays.turns import turn_warnings
 from il_ros.episodes.bag.reader import BagError, BeingRecordedError
@@ -145,7 +145,11 @@ class Dataset:
                         if (error := _next(converted, jobs)) is not None:
                             raise error
                         arrays = form.load(entry)
-                    episodes.append(arrays)
+                    if impossible := magnitude.refusal(contract, arrays):
+                        left_out.append((entry.name, impossible))
+                        omissions[entry.name] = Omission.UNUSABLE
+                    else:
+                        episodes.append(arrays)
                 except UNUSABLE as error:  # the other episodes remain usable
                     left_out.append((entry.name, entry.without_folder(str(error))))
                     omissions[entry.name] = _omission(error)

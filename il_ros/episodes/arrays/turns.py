@@ -28,7 +28,7 @@ def turn_warnings(contract: Contract, episodes: Sequence[EpisodeArrays]) -> list
                 jump = _jump(episode, action.reference, place, most)
                 if jump is not None:
                     found.append(
-                        f"{action.key}/{name} is measured at {jump[0]:.3f} and a tick later at {jump[1]:.3f} "
+                        f"{action.key}/{name} is measured at {jump[0]:.4g} and a tick later at {jump[1]:.4g} "
                         f"({episode.name}): if it has no end, declare 'continuous: [{name}]' at actions.{action.key}"
                     )
                     break

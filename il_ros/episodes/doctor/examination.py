@@ -17,6 +17,7 @@ from il_ros.episodes.doctor import (
     cameras,
     comparison,
     direction,
+    magnitude,
     numbers,
     skew,
     timing,
@@ -56,9 +57,15 @@ class Examination:
 
 
 def examine(takes: TakeSet, policy: LoadedPolicy | None = None) -> list[Finding]:
-    """Return the findings of all checks, worst first; with a policy, also where the takes are unknown to it."""
-    found = [finding for each in CHECKS for finding in each(takes)]
-    found += skew.skew(takes, policy) if policy is not None else []
+    """Return the findings of all checks, worst first; with a policy, also where the takes are unknown to it.
+
+    A take with a number that nothing can compute with has that finding only.
+    """
+    found = magnitude.boundless(takes)
+    takes = magnitude.without(takes, found)
+    if takes.episodes:
+        found += [finding for each in CHECKS for finding in each(takes)]
+        found += skew.skew(takes, policy) if policy is not None else []
     return worst_first(found)
 
 

@@ -34,6 +34,7 @@ class Check(Enum):
     CONSTANT = "constant number"
     SATURATED = "saturated number"
     JUMP = "jump"
+    MAGNITUDE = "impossible number"
     FROZEN = "frozen camera"
     DARK = "dark camera"
     BLURRED = "blurred camera"

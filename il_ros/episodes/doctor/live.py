@@ -1,7 +1,7 @@
 """The doctor's cheap checks on a take that is being recorded, for its grade, with the doctor's thresholds and words.
 
 Joints in another unit, labels beside the measured state, late robots, jumps, numbers that stand still or are
-clipped, frozen and dark cameras.
+clipped, impossible numbers, frozen and dark cameras.
 A take is kept in memory as numbers; of pictures only whether one repeats the last, and its brightness.
 """
 
@@ -23,7 +23,7 @@ from il_ros.core.messages import MessageError, decode
 from il_ros.core.specs import LASER_SCAN, ObservationSpec
 from il_ros.core.synchroniser import NoObservation, Synchroniser
 from il_ros.episodes.arrays.episode import EpisodeArrays
-from il_ros.episodes.doctor import cameras, numbers, tracking, units
+from il_ros.episodes.doctor import cameras, magnitude, numbers, tracking, units
 from il_ros.episodes.doctor.cameras import Look
 from il_ros.episodes.doctor.findings import Finding
 from il_ros.episodes.doctor.takes import MOST_ELEMENTS, TakeSet
@@ -60,13 +60,16 @@ class TakeHistory:
     def findings(self, take: EpisodeArrays, looks: dict[str, Look], started_ns: int) -> list[Finding]:
         """Return what is wrong with a take, alone and beside those before it, which it then joins.
 
+        One with a number that nothing can compute with has that finding only, and joins none.
         `started_ns`: the start of its demonstration, from which times are counted.
         """
         new = take, (int(take.ticks_ns[0]) - started_ns) / 1e9
+        alone = self._set((new,))
+        if boundless := magnitude.boundless(alone):
+            return boundless
         with self._lock:
             self._takes.append(new)
             several = self._set(tuple(self._takes))
-        alone = self._set((new,))
         found = [*units.other_units(alone), *tracking.offsets_and_lags(alone)]
         for key, look in looks.items():
             found += cameras.faults_of(alone, key, [look])

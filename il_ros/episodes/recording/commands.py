@@ -180,9 +180,9 @@ class CommandCounts:
         """Count the label of a decision, and whether it moves: from what was sent before, or as a velocity."""
         chosen = BY_MODE.choose(made)
         label = None if chosen is None else np.array(chosen, dtype=np.float64)
-        driven = made.sent is not None and any(each != decisions.NOBODY for each in made.authorities.values())
-        if driven and (label is None or not np.array_equal(label, made.sent, equal_nan=True)):
-            self._undemonstrated = True
+        if made.sent is not None and any(each != decisions.NOBODY for each in made.authorities.values()):
+            demonstrated = label is not None and np.array_equal(label, made.sent, equal_nan=True)
+            self._undemonstrated = self._undemonstrated or not demonstrated
         if label is None or len(label) != len(self._velocity):
             return
         before = label if self._sent is None else self._sent

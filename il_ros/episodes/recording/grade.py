@@ -100,7 +100,9 @@ def grade(
         text = f"the safety limiter changed {percent(clipped_share)} of the commands{most}"
         findings += _exceeding(CLIPPED, clipped_share, text)
     if idle_share is not None:
-        where = f"in {percent(idle_share)} of the labels" if idle_labels else f"for {percent(idle_share)} of it"
+        where = (
+            f"in {percent(idle_share)} of the labels" if idle_labels else f"for {percent(idle_share)} of it"
+        )
         findings += _exceeding(IDLE, idle_share, f"no motion was commanded {where}")
     if expired_share is not None:
         text = f"the last command had expired for {percent(expired_share)} of it: no labels there"

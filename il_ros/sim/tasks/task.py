@@ -202,6 +202,11 @@ def task_names() -> tuple[str, ...]:
     return plugins.names(plugins.TASKS)
 
 
+def cameras_of(kind: TaskClass) -> tuple[str, ...]:
+    """Return the names of a task's cameras, with those that its scene adds."""
+    return (*kind.camera_names, *more_cameras(kind))
+
+
 def make_task(name: str, *, cameras: Cameras = NO_CAMERAS, simulator: str = "mujoco") -> Task:
     """Return a task in a simulator, both by name.
 
@@ -209,7 +214,7 @@ def make_task(name: str, *, cameras: Cameras = NO_CAMERAS, simulator: str = "muj
     """
     kind = task_class(name)
     require_simulator(kind, simulator, GZ)  # gz-sim has a node of its own
-    cameras.require((*kind.camera_names, *more_cameras(kind)))
+    cameras.require(cameras_of(kind))
     return kind.create(cameras, simulator)
 
 

@@ -318,7 +318,10 @@ def test_an_evaluation_without_a_simulated_task_is_refused(root, tmp_path, capsy
     )
     assert "il-ros session report" in told
     assert main(["evaluate", str(tmp_path / "out"), "--task", "reach"]) == 2
-    assert "there is no 'camera'; the task has: overhead, wrist" in capsys.readouterr().err
+    assert (
+        "contract 'made_up', observations.camera: camera/image_raw is of a camera 'camera', which the task 'reach' "
+        "lacks; the task has: overhead, wrist"
+    ) in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path / "nothing")]) == 2
     assert "no such folder" in capsys.readouterr().err
 

@@ -167,6 +167,10 @@ def test_every_episode_is_in_the_summary(tmp_path):
     info = layout.load_info(tmp_path / "episode_000004")
     dataclasses.replace(info, outcome="failure").save(tmp_path / "episode_000004")
 
+    huge = [item for item in made.recorded(4) if item.topic != made.DECISIONS]
+    huge += [made.decision(tick, sent=(1e200 if tick else 1.0, 0.0, 0.05)) for tick in range(4)]
+    made.write(tmp_path, huge, 10)
+
     wanted = Selection(outcomes=("success", "unmarked"))
     dataset = Dataset.open(tmp_path, made.CONTRACT, wanted, validation=0.6, validation_most=1)
     summary = dataset.summary
@@ -175,6 +179,11 @@ def test_every_episode_is_in_the_summary(tmp_path):
     assert left_out["episode_000004"] == "outcome is failure; wanted: success, unmarked"
     assert left_out["episode_000008"].startswith("doesn't fit contract 'made_up'")  # its name stands before
     assert "no usable frame" in left_out["episode_000009"]
+    assert left_out["episode_000010"] == (
+        "label of arm/a is 1e+200 in 3 frames, and at most 2e+19 can be learnt from; `il-ros episodes doctor` shows "
+        "how to leave them out"
+    )
+    assert summary.omissions["episode_000010"] is Omission.UNUSABLE
     assert left_out["other"].startswith("broken: holds no bag")
     assert sorted(summary.train + summary.validation) == [f"episode_00000{n}" for n in (1, 2, 5, 6, 7)]
     assert (len(dataset.train), len(dataset.validation)) == (4, 1)

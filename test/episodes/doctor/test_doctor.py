@@ -329,6 +329,58 @@ def test_one_wrong_value_of_an_encoder_is_a_jump_at_its_time():
     assert finding.what.endswith("within one tick in episode_000004 (at 1.50 s).")
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [1e200, -1e200, 1.7e308, 2e19])
+@pytest.mark.parametrize("name", ["joints/position/a", "object/position.x", "label of arm/a"])
+def test_a_number_that_nothing_can_compute_with_is_named_without_a_warning(name, value):
+    """At ticks 30 and 32 of takes 3 and 5, a hundredth smaller in take 5; the first tick is 0 s."""
+
+    def impossible(episode):
+        values = episode.commands if name.startswith("label") else episode.observations[name.split("/")[0]]
+        values = values.copy()
+        values[[30, 32], 0] = value if episode.name == "episode_000004" else value / 1.01
+        if name.startswith("label"):
+            return dataclasses.replace(episode, commands=values)
+        return seen(episode, name.split("/")[0], values)
+
+    finding = only(found := examine(planted(clean(), [3, 5], impossible)), Check.MAGNITUDE)
+    assert len(found) == 1
+    assert finding.severity is Severity.FAULT
+    assert finding.episodes == ("episode_000004", "episode_000006")
+    assert finding.what == (
+        f"{name} is {value:.3g} in episode_000004, episode_000006 (at 1.50 s of episode_000004; 2 frames there)."
+    )
+    assert finding.fix == (
+        "il-ros episodes amend root/episode_000004 --leave-out 1.475:1.625",
+        f"il-ros episodes discard root/episode_000004 root/episode_000006 --reason '{name} is {value:.3g}'",
+    )
+    assert np.isfinite(finding.picture.lines[0].y).all()
+    assert abs(finding.picture.lines[0].y[30]) == pytest.approx(np.log10(abs(value)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_number_that_is_only_large_is_a_jump():
+    def large(episode):
+        values = episode.observations["object"].copy()
+        values[30, 0] = 1e19
+        return seen(episode, "object", values)
+
+    found = examine(planted(clean(), [3], large))
+    assert "object/position.x jumps by 1e+19 within one tick" in only(found, Check.JUMP).what
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_every_take_has_an_impossible_number_nothing_else_is_examined():
+    def impossible(episode):
+        return dataclasses.replace(episode, commands=np.full((TICKS, 2), 1e200))
+
+    found = examine(planted(clean(), range(10), impossible))
+    assert [each.what for each in found] == [
+        f"label of arm/{joint} is 1e+200 in all 10 episodes (at 0.00 s of episode_000001; 100 frames there)."
+        for joint in "ab"
+    ]
+
+
 def test_an_unused_joint_that_changes_by_rounding_has_no_fault():
     """Its largest step, 1e-7 rad in one take and 1e-9 in the others, is beyond all proportion, but no motion."""
 

@@ -154,6 +154,17 @@ def test_a_fault_is_in_the_grade_in_the_doctors_words(recorder, tmp_path, fault,
     assert sentence == found_by_the_doctor(tmp_path)[check]
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_impossible_number_is_in_the_grade_and_leaves_the_other_takes_alone(recorder, tmp_path):
+    assert recorder().level == recorder().level == "good"
+    measured = motion(TICKS)
+    measured[60, 0] = 1e200
+    (sentence,) = recorder(measured=measured).reasons
+    assert sentence.startswith("impossible number: joints/position/a is 1e+200 in episode_000003 (at ")
+    assert sentence == found_by_the_doctor(tmp_path)[Check.MAGNITUDE]
+    assert (recorder().level, recorder(measured=with_jump(), commanded=with_jump()).level) == ("good", "fair")
+
+
 def test_a_camera_that_gets_dark_is_in_the_grade(recorder, tmp_path):
     (sentence,) = recorder(pictures=dark()).reasons
     assert sentence.startswith("dark camera: camera is dark, overexposed or covered for 4.")

@@ -60,7 +60,7 @@ def test_a_correction_that_commands_no_motion_is_idle(counts: CommandCounts):
 
 
 def test_labels_for_a_policy_that_stands_still_are_motion(counts: CommandCounts):
-    """In mode dagger what the expert would have done is the label: at all ticks it is 0.1 rad from where the arm stands.
+    """In mode dagger what the expert would have done is the label: at each tick 0.1 rad from where the arm stands.
 
     Of the first tick it is not known from where.
     """
