@@ -29,7 +29,7 @@ def _lines(policy: LoadedPolicy, version: str) -> Iterator[str]:
     if metrics.get("parent"):
         yield f"Its training began with the weights of {shown(str(metrics['parent']))}."
     if metrics.get("transfer"):
-        yield f"They are of another task or robot: {shown(str(metrics['transfer']))}."
+        yield f"They are of another task or robot: {_in_one_line(metrics['transfer'])}."
     if metrics.get("finished") is False:
         yield "**Its training was stopped early.**"
     yield ""
@@ -39,7 +39,7 @@ def _lines(policy: LoadedPolicy, version: str) -> Iterator[str]:
     yield f"- Commands: {', '.join(contract.action_names)}, {contract.rate_hz:g} times per second"
     yield f"- Settings: {_listed(settings.plain(policy.settings))}"
     if metrics.get("reason"):
-        yield f"- Why: {shown(str(metrics['reason']))}"
+        yield f"- Why: {_in_one_line(metrics['reason'])}"
     if metrics.get("training"):
         yield f"- Training: {_listed(metrics['training'])}"
     made_by = [f"{name} {metrics[name]}" for name in ("il_ros", "torch") if metrics.get(name)]
@@ -48,6 +48,10 @@ def _lines(policy: LoadedPolicy, version: str) -> Iterator[str]:
     yield from _data(metrics)
     yield from _measured(metrics)
     yield from _limits(policy)
+
+
+def _in_one_line(text: object) -> str:
+    return shown("; ".join(line.strip() for line in str(text).splitlines()))
 
 
 def _data(metrics: Mapping[str, Any]) -> Iterator[str]:

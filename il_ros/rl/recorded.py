@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from il_ros.core.contract import Contract, differences
+from il_ros.core.contract import Contract, difference_lines
 from il_ros.core.share import package_version
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.policies import checkpoint, lineage
@@ -56,8 +56,10 @@ class RecordedOutcome:
 
 def unusable(start: LoadedPolicy, contract: Contract, recipe: ImitationRecipe) -> str:
     """Return why a training from recorded steps cannot go on from a policy, "" if it can."""
-    if changes := differences(contract, start.contract):
-        return f"another contract: {'; '.join(changes)}"
+    if changes := difference_lines(contract, start.contract):
+        return "\n".join(
+            [f"another contract (here: '{contract.name}', there: '{start.contract.name}')", *changes]
+        )
     network = start.network
     if not isinstance(_clone_in(network), ActorNetwork):
         return f"family is {start.family}; one of actor or guided is needed"

@@ -9,6 +9,7 @@ the family lays out its weights in another way, only those that depend on neithe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,8 +42,10 @@ FAR = 5.0
 MAY_DIFFER = ("inputs", "optional")
 """Policy settings in which the old and the new policy may differ."""
 TRANSFERRED = "transferred"
-"""The metric of a policy to start from that says what it has kept; of one that was trained, it is `transfer`."""
+"""The metric of a policy to start from that says in lines what it has kept; of one that was trained, it is `transfer`."""
 _NEW = -1
+_INPUTS = "inputs", "as their range or unit is another, or they never moved before"
+_ACTIONS = "actions", "as their range or meaning is another"
 
 
 class TransferError(ValueError):
@@ -73,22 +76,36 @@ class Shared:
         """The numbers of the new policy that are kept."""
         return np.flatnonzero(self.places != _NEW)
 
-    def sentence(self, what: str) -> str:
-        """Return what is kept, new, and left out, in words."""
-        new = [name for name, place in zip(self.names, self.places, strict=True) if place == _NEW]
-        held = set(self.places.tolist())
-        gone = [name for number, name in enumerate(self.before) if number not in held]
-        parts = [f"{len(self.kept)} of {len(self.names)} {what} kept"]
-        parts += [f"new: {listed(new)}"] if new else []
-        parts += [f"left out: {listed(gone)}"] if gone else []
-        return ", ".join(parts)
+    def lines(self, what: str, why: str) -> list[str]:
+        """Return what is new, learnt anew, with the reason `why`, and left out, in a line each."""
+        before, now = set(self.before), set(self.names)
+        lost = [name for name, place in zip(self.names, self.places, strict=True) if place == _NEW]
+        groups = (
+            (f"new {what}", [name for name in lost if name not in before], self.names),
+            (f"{what} learnt anew, {why}", [name for name in lost if name in before], self.names),
+            (f"{what} left out", [name for name in self.before if name not in now], self.before),
+        )
+        return [f"{words}: {_by_key(names, of)}" for words, names, of in groups if names]
+
+
+def _by_key(names: Sequence[str], of: Sequence[str]) -> str:
+    """Return names such as joints/position/a by their key: 'object, joints (position/a)'; a whole key without its parts.
+
+    `of`: all names, which say what a whole key has.
+    """
+    parts: dict[str, list[str]] = {}
+    for name in names:
+        key, _, part = name.partition("/")
+        parts.setdefault(key, []).append(part)
+    whole = Counter(name.partition("/")[0] for name in of)
+    return listed([key if len(own) == whole[key] else f"{key} ({listed(own)})" for key, own in parts.items()])
 
 
 def transferred(start: LoadedPolicy, contract: Contract, recipe: Recipe, fitted: Normaliser) -> LoadedPolicy:
     """Return a policy for `contract` and `recipe` with the weights of `start` that fit.
 
     `fitted`: the normaliser of the new data.
-    Its metrics hold one entry, TRANSFERRED, a sentence that says what was kept. Raises TransferError when the family or
+    Its metrics hold one entry, TRANSFERRED, lines that say what was kept. Raises TransferError when the family or
     a setting other than MAY_DIFFER differs, or no input and no action is shared.
     """
     _require_alike(start, recipe)
@@ -97,6 +114,7 @@ def transferred(start: LoadedPolicy, contract: Contract, recipe: Recipe, fitted:
     acted = _shared_actions(start, contract, form, fitted)
     if not len(observed.kept) and not len(acted.kept) and not start.inputs.images:
         raise TransferError(f"{start.version} shares no input and no action with contract '{contract.name}'")
+    shared = ((observed, *_INPUTS), (acted, *_ACTIONS))
     normaliser = _normaliser(start.normaliser, fitted, observed, acted, inputs)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
@@ -104,7 +122,10 @@ def transferred(start: LoadedPolicy, contract: Contract, recipe: Recipe, fitted:
     begun = {name: value.clone() for name, value in network.state_dict().items()}
     spec = _spec(contract, normaliser, inputs, start)
     layout = _layout(recipe.family, recipe.policy, spec)
-    kept = f"{observed.sentence('inputs')}; {acted.sentence('actions')}"
+    counts = (f"{len(each.kept)} of {len(each.names)} {what}" for each, what, _ in shared)
+    kept = "\n".join(
+        [f"{' and '.join(counts)} kept", *(line for each, *words in shared for line in each.lines(*words))]
+    )
     if layout is not None:
         network.load_state_dict(_mapped(start, network, spec, layout, observed, acted))
     if layout is None or not _answers_alike(start, network, inputs, observed, acted):
@@ -132,7 +153,7 @@ def begin(
         limits = replace(own, epochs=epochs or own.epochs, seconds=seconds or own.seconds)
         return transferred(other, dataset.contract, recipe, fitted), replace(recipe, training=limits), ""
     except (checkpoint.CheckpointError, TransferError) as error:
-        return None, recipe, refusal if str(error) in refusal else f"{refusal}; {error}"
+        return None, recipe, refusal if str(error) in refusal else f"{refusal}\n{error}"
 
 
 def _require_alike(start: LoadedPolicy, recipe: Recipe) -> None:

@@ -147,6 +147,11 @@ def test_an_action_that_one_contract_lacks_is_one_difference():
     order = "order of actions: ['arm', 'base'] here, ['arm'] there"
     assert contract.differences(whole, without) == [f"actions.base: absent there, {kind} here", order]
     assert f"actions.base: absent here, {kind} there" in contract.differences(without, whole)
+    assert contract.difference_lines(whole, without) == ["only here: actions.base"]
+    faster = contract.parse(whole.text.replace("rate_hz: ", "rate_hz: 1"), "c.yaml")
+    rate = contract.differences(without, faster)[0]
+    assert rate.startswith("rate_hz: ")
+    assert contract.difference_lines(without, faster) == ["only there: actions.base", rate]
 
 
 def test_order_of_actions_is_part_of_the_meaning():

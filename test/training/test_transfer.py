@@ -78,10 +78,13 @@ def test_a_policy_of_another_robot_acts_as_before_on_what_it_shares(name, tmp_pa
     policy, other = moved(name, RECIPES[name], tmp_path)
     said = other.metrics[transfer.TRANSFERRED]
     # 2 joints, 3 of a position; the orientation never moved, so it had no influence
-    assert said.startswith(
-        "transferred from v1: 5 of 15 inputs kept, new: load/x, load/y, load/z, joints/position/c"
+    assert said == (
+        "transferred from v1: 5 of 15 inputs and 2 of 3 actions kept\n"
+        "new inputs: load, joints (position/c)\n"
+        "inputs learnt anew, as their range or unit is another, or they never moved before: object (orientation.0, "
+        "orientation.1, orientation.2, orientation.3, orientation.4, orientation.5)\n"
+        "new actions: lift"
     )
-    assert said.endswith("2 of 3 actions kept, new: lift/z")
     for number in range(3):
         one, another = made.episode(20 + number), another_episode(20 + number)
         windows = [
@@ -107,7 +110,9 @@ def test_new_inputs_learn(tmp_path):
     assert before.abs().max() == 0
     assert after.network.state_dict()["trunk.0.weight"][:, columns].abs().max() > 0
     assert after.metrics["parent"] == "v1"
-    assert "transferred from v1: 5 of 15 inputs kept" in card(after, "v2")
+    assert "transferred from v1: 5 of 15 inputs and 2 of 3 actions kept; new inputs: load, " in card(
+        after, "v2"
+    )
 
 
 @pytest.mark.parametrize("name", ["bc_mixture", "two_step"])
@@ -129,7 +134,9 @@ def test_a_range_of_another_size_is_normalised_anew(tmp_path, monkeypatch):
 
     monkeypatch.setitem(globals(), "another_episode", far)
     policy, other = moved("bc_mlp", RECIPES["bc_mlp"], tmp_path)
-    assert "0 of 3 actions kept, new: lift/z, arm/b, arm/a" in other.metrics[transfer.TRANSFERRED]
+    said = other.metrics[transfer.TRANSFERRED]
+    assert said.endswith("new actions: lift\nactions learnt anew, as their range or meaning is another: arm")
+    assert "0 of 3 actions kept" in said
     assert other.normaliser.actions.scale[2] > 10 * policy.normaliser.actions.scale[0]
 
 
@@ -147,6 +154,17 @@ def test_a_policy_from_which_nothing_can_be_kept_is_refused(tmp_path):
     fitted = fit_normaliser(shown, inputs, strange, recipe)
     with pytest.raises(TransferError, match="v1 shares no input and no action with contract 'strange'"):
         transferred(policy, strange, recipe, fitted)
+    data = dataclasses.replace(made.dataset(1, 0), contract=strange, train=(episode,))
+    start, _, refusal = transfer.begin(tmp_path / "v1", data, recipe, 0, 0.0)
+    assert start is None
+    assert refusal.splitlines() == [
+        "trained from scratch, the weights of v1 do not fit: "
+        "another contract (here: 'strange', there: 'made_up' of v1)",
+        "only here: observations.observation, actions.action",
+        "only there: observations.joints, observations.object, actions.arm",
+        "trigger: observation here, joint_states there",
+        "v1 shares no input and no action with contract 'strange'",
+    ]
     with pytest.raises(TransferError, match=r"policy.hidden is \[8\], the recipe's \[9\]"):
         transferred(policy, strange, recipes.load("bc_mlp", ("hidden=[9]",)), fitted)
     with pytest.raises(TransferError, match="family is bc, the recipe's ensemble"):
@@ -168,8 +186,16 @@ def test_the_command_says_what_is_kept_and_trains_from_it(tmp_path, capsys):
     assert main([*second, "--from", str(tmp_path / "v1")]) == 0
     out = capsys.readouterr().out
     assert "initial weights: v1" in out
-    assert "transferred from v1: 2 of 3 inputs kept, new: observation/" in out
+    assert (
+        "  transferred from v1: 2 of 3 inputs and 1 of 1 actions kept\n    new inputs: observation (" in out
+    )
     assert checkpoint.load(tmp_path / "v2").metrics["parent"] == "v1"
     other = ["train", str(tmp_path / "second"), "--out", str(tmp_path / "v3"), *words]
     assert main([*other, "--set", "hidden=[9]", "--from", str(tmp_path / "v1")]) == 0
-    assert "trained from scratch, the weights of v1 do not fit" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[1:5] == [
+        "  warning: trained from scratch, the weights of v1 do not fit: "
+        "another contract (here: 'second', there: 'first' of v1)",
+        "    observations.observation.elements: ('data/0', 'data/1', 'data/2') here, ('data/0', 'data/1') there",
+        "    policy.hidden is [64, 64], the recipe's [9]",
+        "result",
+    ]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
+
+from il_ros.core.progress import with_progress
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +30,7 @@ def add_option(parser: argparse.ArgumentParser) -> None:
         const=RACE_S,
         metavar="S",
         help="first train the recipes that auto may choose, S seconds in all (default: "
-        f"{RACE_S:.0f}), and take the one that does best in the simulator, or on held-out episodes where there is none",
+        f"{RACE_S:.0f}; the trials come on top), and take the one that does best in the simulator, or on held-out episodes where there is none",
     )
 
 
@@ -46,6 +49,10 @@ def require_possible(args: argparse.Namespace) -> None:
             raise ValueError(f"--race chooses the recipe, which {option} keeps; leave out one of them")
 
 
+def _shown(seeds: Sequence[int]) -> Iterable[int]:
+    return with_progress(seeds, "race", "start")
+
+
 def raced(plan: TrainingPlan, dataset: Dataset, reporter: Reporter) -> Recipe:
     """Return the recipe that wins the race; raises ValueError when there is nothing to judge by."""
     from il_ros.training.auto import race, rules
@@ -58,7 +65,7 @@ def raced(plan: TrainingPlan, dataset: Dataset, reporter: Reporter) -> Recipe:
     try:
         _, task = simulated_task([episode.task for episode in dataset.train], dataset.contract)
         with closing(task):
-            judge = race.in_simulator(task, dataset.contract, race.STARTS)
+            judge = race.in_simulator(task, dataset.contract, race.STARTS, _shown)
             return race.race(entrants, dataset, judge, plan.race, reporter.raced)
     except NoSimulatorError as error:
         why = str(error)

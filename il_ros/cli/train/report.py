@@ -57,9 +57,9 @@ class BarReporter:
         self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str, notes: Sequence[str] = ()
     ) -> None:
         """Print the data, the version of the initial weights or why they were refused, and the notes."""
-        say("\n".join([*dataset.summary.lines(), *(f"  {note}" for note in notes)]))
+        say("\n".join([*dataset.summary.lines(), *(_indented(note) for note in notes)]))
         if parent or refusal:
-            say(f"initial weights: {parent}" if parent else f"  warning: {refusal}")
+            say(f"initial weights: {parent}" if parent else _indented(f"warning: {refusal}"))
         device, why = _device(dataset, recipe)
         if device != "cpu" or why:
             say(f"training on {device}" + (f": {why}" if why else ""))
@@ -122,6 +122,11 @@ class BarReporter:
                 self._out, outcome.checkpoint, metrics["tasks"], joint=self._plan.joint
             )
             next_steps.tell(tested)
+
+
+def _indented(text: str) -> str:
+    """Return a note below the data; its further lines, of what it lists, are further in."""
+    return "  " + text.replace("\n", "\n    ")
 
 
 def reading_bar(entries: Sequence[Entry]) -> Iterable[Entry]:

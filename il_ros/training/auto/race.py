@@ -8,7 +8,7 @@ those of `il-ros evaluate`. Without one, the error on held-out episodes decides.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector, shortest
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, percent
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.runner import LoadedPolicy
@@ -26,6 +26,7 @@ from il_ros.training.loop import TrainingError
 from il_ros.training.recipe import Recipe
 from il_ros.training.run import train
 
+Progress = Callable[[Sequence[int]], Iterable[int]]
 STARTS = 20
 FIRST_SEED = 500_000
 """Of the starts of a race: demonstrations use seeds from 0, evaluations those from HELD_OUT_SEED (1,000,000)."""
@@ -46,15 +47,25 @@ class Judge:
     beats: Callable[[float, float], bool]
 
 
-def in_simulator(task: Task, contract: Contract, starts: int) -> Judge:
-    """Return the judge by success, or by the return where the task does not define success, from `starts` starts."""
+def in_simulator(task: Task, contract: Contract, starts: int, progress: Progress = iter) -> Judge:
+    """Return the judge by success, or by the return where the task does not define success, from `starts` starts.
+
+    `progress` wraps the seeds of a policy's starts, as tqdm does.
+    """
+    judged = True
 
     def score(policy: LoadedPolicy) -> float:
-        tried = evaluate(policy, contract, task, range(FIRST_SEED, FIRST_SEED + starts))
+        nonlocal judged
+        seeds = range(FIRST_SEED, FIRST_SEED + starts)
+        tried = evaluate(policy, contract, task, progress(seeds))
+        judged = tried.judged
         return float(np.mean([episode.score for episode in tried.episodes]))
 
+    def shown(mean: float) -> str:
+        return f"success {percent(mean)}" if judged else f"mean return {mean:.3g}"
+
     where = f"in the simulator, {starts} starts each"
-    return Judge(where, score, lambda mean: f"{mean:.3g}", lambda other, first: other > first)
+    return Judge(where, score, shown, lambda other, first: other > first)
 
 
 def on_held_out(train: Sequence[EpisodeArrays], held_out: Sequence[EpisodeArrays]) -> Judge:
@@ -69,8 +80,10 @@ def on_held_out(train: Sequence[EpisodeArrays], held_out: Sequence[EpisodeArrays
         errors = [np.abs(_errors(policy, episode)) / half for episode in held_out]
         return -float(np.nanmean(np.concatenate(errors)))
 
-    where = f"on {counted(len(held_out), 'held-out episode')}, mean error in half ranges"
-    return Judge(where, score, lambda minus: f"{-minus:.3g}", lambda other, first: other > CLEARLY * first)
+    where = f"on {counted(len(held_out), 'held-out episode')}, mean error in half ranges of the labels"
+    return Judge(
+        where, score, lambda minus: f"error {-minus:.3g}", lambda other, first: other > CLEARLY * first
+    )
 
 
 def race(
@@ -82,11 +95,15 @@ def race(
 ) -> Recipe:
     """Return the recipe that wins; its `reason` also says how the others did. `seconds`: of training, of all together.
 
-    `entrants`: by name, the one that the rules choose first. `on_result` gets a sentence after each. One whose training
-    fails is out. Raises ValueError when all fail.
+    `entrants`: by name, the one that the rules choose first. `on_result` gets a sentence at the start and after each. One
+    whose training fails is out. Raises ValueError when all fail.
     """
     scores: dict[str, float] = {}
     faults = []
+    on_result(
+        f"race: {counted(len(entrants), 'recipe')}, {seconds / len(entrants):.3g} s of training each, then tried "
+        f"{judge.where}, which takes its own time"
+    )
     for name, recipe in entrants.items():
         share = seconds / len(entrants)
         limit = min(share, recipe.training.seconds or share)
@@ -104,7 +121,7 @@ def race(
     first = next(iter(scores))
     best = max(scores, key=lambda name: scores[name])
     winner = best if judge.beats(scores[best], scores[first]) else first
-    results = ", ".join(f"{name} {judge.shown(score)}" for name, score in scores.items())
+    results = "; ".join(f"{name} {judge.shown(score)}" for name, score in scores.items())
     found = f"a race of {seconds:.0f} s of training, {judge.where}: {results}"
     before = next(iter(entrants.values())).reason
     reason = f"{before}; {found}" if winner == next(iter(entrants)) else f"auto chose {winner}: {found}"

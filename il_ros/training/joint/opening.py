@@ -187,12 +187,11 @@ def _agreed(recipes_by_part: Mapping[str, Recipe]) -> Recipe:
     """Return the recipe of several contracts, of which the family and its settings must be one; the longest of them."""
     found = list(recipes_by_part.values())
     if any((each.family, each.policy) != (found[0].family, found[0].policy) for each in found):
-        chosen = "; ".join(f"'{name}': {recipe.reason}" for name, recipe in recipes_by_part.items())
-        raise ValueError(
-            f"auto chooses different recipes for the contracts; name one with --recipe ({chosen})"
-        )
+        chosen = "".join(f"\n  '{name}': {recipe.reason}" for name, recipe in recipes_by_part.items())
+        raise ValueError(f"auto chooses different recipes for the contracts; name one with --recipe:{chosen}")
     longest = max(found, key=lambda recipe: recipe.training.epochs)
-    told = "; ".join(f"'{name}': {recipe.reason}" for name, recipe in recipes_by_part.items())
+    told = "".join(f"\n'{name}': {recipe.reason}" for name, recipe in recipes_by_part.items())
+    told = f"auto looked at the episodes of each contract:{told}"
     return replace(longest, reason=told)
 
 

@@ -13,6 +13,7 @@ from il_ros.envs.write_episode import write_episode
 from il_ros.training import recipe
 from il_ros.training.auto import race
 from il_ros.training.auto.race import Judge, on_held_out
+from il_ros.training.evaluate import Episode, Evaluation
 
 BRIEF = recipe.load("bc_mlp", ("hidden=[8]", "epochs=2", "batch_size=16"))
 LONG = recipe.load("bc_mlp", ("hidden=[32]", "epochs=60", "batch_size=16"))
@@ -27,8 +28,12 @@ def test_the_best_recipe_wins_and_the_reason_has_all_results():
     entrants = {"brief": dataclasses.replace(BRIEF, reason="auto chose brief: why"), "long": LONG}
     won = race.race(entrants, made.dataset(2, 1), by_epochs(), 60, said.append)
     assert won == LONG
-    assert won.reason == "auto chose long: a race of 60 s of training, in a test: brief 2.0, long 60.0"
-    assert said == ["race: brief: 2.0", "race: long: 60.0"]
+    assert won.reason == "auto chose long: a race of 60 s of training, in a test: brief 2.0; long 60.0"
+    assert said == [
+        "race: 2 recipes, 30 s of training each, then tried in a test, which takes its own time",
+        "race: brief: 2.0",
+        "race: long: 60.0",
+    ]
     kept = race.race(entrants, made.dataset(2, 1), by_epochs(lambda other, first: False), 60)
     assert kept == entrants["brief"]
     assert kept.reason.startswith("auto chose brief: why; a race of 60 s")
@@ -47,7 +52,7 @@ def test_each_recipe_has_its_share_of_the_time_and_one_that_fails_is_out():
     won = race.race({"strange": strange, "brief": BRIEF}, made.dataset(2, 1), judge, 60, said.append)
     assert won == BRIEF
     assert asked == [30.0]
-    assert said[0].startswith("race: strange is out: device: cuda:99 is not available")
+    assert said[1].startswith("race: strange is out: device: cuda:99 is not available")
     with pytest.raises(ValueError, match="no recipe can be trained: strange: device"):
         race.race({"strange": strange}, made.dataset(2, 1), judge, 60)
 
@@ -70,9 +75,28 @@ def test_held_out_episodes_judge_by_the_error_in_half_ranges_and_want_a_clear_di
             return (0.5 * newest["joints"] + newest["object"][:2] + 0.01 * self._half)[None]
 
     assert judge.score(Constant()) == pytest.approx(-0.01)
-    assert judge.shown(-0.0123456) == "0.0123"
+    assert judge.shown(-0.0123456) == "error 0.0123"
     assert judge.beats(-0.8, -1.0)
     assert not judge.beats(-0.95, -1.0)
+
+
+def test_results_are_told_as_success_or_as_return_where_the_task_defines_none(monkeypatch):
+    found = [
+        Episode(1, True, False, 1.0, total_reward=-3.0),
+        Episode(2, False, False, 1.0, total_reward=-5.0),
+    ]
+    asked = []
+
+    def evaluate(policy, contract, task, seeds):
+        asked.extend(seeds)
+        return Evaluation("task", "v1", tuple(found))
+
+    monkeypatch.setattr(race, "evaluate", evaluate)
+    judge = race.in_simulator(None, made.CONTRACT, 2)
+    assert judge.shown(judge.score(None)) == "success 50 %"
+    assert asked == [500_000, 500_001]
+    found[:] = [dataclasses.replace(each, judged=False) for each in found]
+    assert judge.shown(judge.score(None)) == "mean return -4"
 
 
 def test_a_race_is_refused_beside_what_fixes_the_recipe(tmp_path, capsys):
@@ -115,10 +139,14 @@ def test_a_race_of_recorded_episodes_is_held_by_the_environment_and_kept_in_the_
     assert main([*words, "--set", "epochs=1", "--progress", "json"]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     raced = [event["notes"][0] for event in events if event["event"] == "race"]
-    assert [line.split(":")[1].strip() for line in raced] == [
+    assert raced[0].endswith(
+        "1 s of training each, then tried in the simulator, 2 starts each, which takes its own time"
+    )
+    assert all(": mean return -" in line for line in raced[1:])
+    assert [line.split(":")[1].strip() for line in raced[1:]] == [
         "ensemble",
         "ensemble, absolute error",
         "two_step",
     ]
     reason = checkpoint.load(tmp_path / "out").metrics["reason"]
-    assert "a race of 3 s of training, in the simulator, 2 starts each: ensemble -" in reason
+    assert "a race of 3 s of training, in the simulator, 2 starts each: ensemble mean return -" in reason
