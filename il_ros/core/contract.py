@@ -308,7 +308,7 @@ def differences(first: Contract, second: Contract) -> list[str]:
 
 
 def difference_lines(first: Contract, second: Contract) -> list[str]:
-    """Return `differences` in few lines, for contracts of different robots: what only one of them has is in one line."""
+    """Return `differences` in few lines, for contracts of different robots: one line for what only one of them has."""
     found = _different(first, second)
     alone = [
         f"only {has}: {', '.join(path for path, owner, _ in found if owner == has)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -94,6 +95,22 @@ def listed(names: Sequence[str], most: int = 6, between: str = ", ") -> str:
     """Return 'a, b, c'; of more than `most` names the first `most` and how many more there are."""
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return between.join(names[:most]) + rest
+
+
+def listed_by_key(names: Sequence[str], of: Sequence[str], most: int = 6) -> str:
+    """Return names such as joints/position/a by key: 'object, joints (position/a)'; a whole key without its parts.
+
+    `of`: all names, of which each key has its parts. At most `most` keys, and parts of one, are named.
+    """
+    parts: dict[str, list[str]] = {}
+    for name in names:
+        key, _, part = name.partition("/")
+        parts.setdefault(key, []).append(part)
+    whole = Counter(name.partition("/")[0] for name in of)
+    return listed(
+        [key if len(own) == whole[key] else f"{key} ({listed(own, most)})" for key, own in parts.items()],
+        most,
+    )
 
 
 def counted(count: int, noun: str) -> str:

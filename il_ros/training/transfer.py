@@ -9,7 +9,6 @@ the family lays out its weights in another way, only those that depend on neithe
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from il_ros.core import settings
 from il_ros.core.contract import Contract
-from il_ros.core.tables import listed
+from il_ros.core.tables import listed_by_key
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.policies import checkpoint, weights
 from il_ros.policies.action_form import ActionForm
@@ -42,7 +41,7 @@ FAR = 5.0
 MAY_DIFFER = ("inputs", "optional")
 """Policy settings in which the old and the new policy may differ."""
 TRANSFERRED = "transferred"
-"""The metric of a policy to start from that says in lines what it has kept; of one that was trained, it is `transfer`."""
+"""The metric of a policy to start from: lines that say what it has kept; of one that was trained, it is `transfer`."""
 _NEW = -1
 _INPUTS = "inputs", "as their range or unit is another, or they never moved before"
 _ACTIONS = "actions", "as their range or meaning is another"
@@ -85,20 +84,7 @@ class Shared:
             (f"{what} learnt anew, {why}", [name for name in lost if name in before], self.names),
             (f"{what} left out", [name for name in self.before if name not in now], self.before),
         )
-        return [f"{words}: {_by_key(names, of)}" for words, names, of in groups if names]
-
-
-def _by_key(names: Sequence[str], of: Sequence[str]) -> str:
-    """Return names such as joints/position/a by their key: 'object, joints (position/a)'; a whole key without its parts.
-
-    `of`: all names, which say what a whole key has.
-    """
-    parts: dict[str, list[str]] = {}
-    for name in names:
-        key, _, part = name.partition("/")
-        parts.setdefault(key, []).append(part)
-    whole = Counter(name.partition("/")[0] for name in of)
-    return listed([key if len(own) == whole[key] else f"{key} ({listed(own)})" for key, own in parts.items()])
+        return [f"{words}: {listed_by_key(names, of)}" for words, names, of in groups if names]
 
 
 def transferred(start: LoadedPolicy, contract: Contract, recipe: Recipe, fitted: Normaliser) -> LoadedPolicy:

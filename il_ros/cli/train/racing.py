@@ -30,7 +30,8 @@ def add_option(parser: argparse.ArgumentParser) -> None:
         const=RACE_S,
         metavar="S",
         help="first train the recipes that auto may choose, S seconds in all (default: "
-        f"{RACE_S:.0f}; the trials come on top), and take the one that does best in the simulator, or on held-out episodes where there is none",
+        f"{RACE_S:.0f}; the trials come on top), and take the one that does best in the simulator, or on held-out "
+        "episodes where there is none",
     )
 
 

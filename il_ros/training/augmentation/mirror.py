@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from il_ros.core.contract import Contract
 from il_ros.core.settings import guess
 from il_ros.core.specs import LASER_SCAN, Vector
+from il_ros.core.tables import listed_by_key
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.arrays.pictures import CompressedPictures
 
@@ -36,6 +37,10 @@ Image = tuple[Number, float]
 
 _NUMBER = r"(\w+)\[([^\[\]]+)\]"
 _EQUATION = re.compile(rf"{_NUMBER}\s*=\s*([-+]?)\s*{_NUMBER}")
+
+
+_MOST = 20
+"""Names that are listed: each should be looked at."""
 
 
 class MirrorError(ValueError):
@@ -84,12 +89,15 @@ class Mirror:
 
     `sides`: of the numeric observations that change, by key. `command`: of the flat action vector (A,). `flipped`: the
     keys of cameras and laser scans whose order is reversed. `groups`: the action group that each one is in the mirror.
+    `changed` and `unchanged`: the names of all observed and commanded numbers, and of cameras.
     """
 
     sides: Mapping[str, _Side]
     command: _Side
     flipped: frozenset[str]
     groups: Mapping[str, str]
+    changed: tuple[str, ...]
+    unchanged: tuple[str, ...]
 
     @classmethod
     def of(cls, lines: Sequence[str], contract: Contract, *, acts: bool = True) -> Mirror:
@@ -117,7 +125,24 @@ class Mirror:
         sides = {
             key: _Side.of([number for number in observed if number[0] == key], observed) for key in changed
         }
-        return cls(sides, command, frozenset(flipped), _groups(contract, command))
+        names = {
+            f"{key}/{name}": _changes(table, (key, name))
+            for table in (observed, commanded)
+            for key, name in table
+        }
+        names |= {spec.key: False for spec in contract.observations if spec.kind == "image"}
+        for name in names:
+            names[name] |= name.partition("/")[0] in flipped
+        told = (tuple(name for name, changes in names.items() if changes is which) for which in (True, False))
+        return cls(sides, command, frozenset(flipped), _groups(contract, command), *told)
+
+    def sentence(self) -> str:
+        """Return what changes and what stays, so that a number that was forgotten is seen."""
+        both = (*self.changed, *self.unchanged)
+        changed, unchanged = (listed_by_key(names, both, _MOST) for names in (self.changed, self.unchanged))
+        return (
+            f"each episode is also learnt mirrored\nchanged: {changed}\nunchanged: {unchanged or 'nothing'}"
+        )
 
     def episode(self, episode: EpisodeArrays) -> EpisodeArrays:
         """Return the mirrored episode."""

@@ -95,8 +95,8 @@ def race(
 ) -> Recipe:
     """Return the recipe that wins; its `reason` also says how the others did. `seconds`: of training, of all together.
 
-    `entrants`: by name, the one that the rules choose first. `on_result` gets a sentence at the start and after each. One
-    whose training fails is out. Raises ValueError when all fail.
+    `entrants`: by name, the one that the rules choose first. `on_result` gets a sentence at the start and after each.
+    One whose training fails is out. Raises ValueError when all fail.
     """
     scores: dict[str, float] = {}
     faults = []

@@ -31,6 +31,23 @@ def test_a_mirrored_episode_has_the_declared_signs_and_nothing_else():
     assert again.digest == one.digest
 
 
+def test_a_mirror_says_what_changes_and_what_stays():
+    text = made.TEXT.replace(
+        "actions:",
+        "  scan: {topic: scan, type: sensor_msgs/msg/LaserScan, size: 4, max_age_s: 0.2}\n"
+        "  camera: {topic: c, type: sensor_msgs/msg/Image, image: {width: 32, height: 24}, max_age_s: 0.1}\nactions:",
+    )
+    own = contract.parse(text, "seen.yaml")
+    assert Mirror.of([*LINES, "scan"], own).sentence().splitlines() == [
+        "each episode is also learnt mirrored",
+        "changed: joints (position/a), object (position.y), scan, arm (a)",
+        "unchanged: joints (position/b), object (position.x, position.z, orientation.x, orientation.y, orientation.z, "
+        "orientation.w), arm (b), camera",
+    ]
+    lines = [line.replace("[a]", "[b]") for line in LINES if "[a]" in line]
+    assert "\nunchanged: object, scan, camera" in Mirror.of([*LINES[::2], *lines], own).sentence()
+
+
 def test_two_joints_change_places_in_all_fields_and_offsets_follow():
     text = made.TEXT.replace("names: [a, b], max", "fields: [position, velocity], names: [a, b], max")
     own = contract.parse(text.replace("unit: rad,", "unit: rad, mode: delta,"), "two.yaml")
