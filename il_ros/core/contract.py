@@ -155,10 +155,11 @@ class Contract:
     @cached_property
     def hash(self) -> str:
         """Hash of the meaning, sixteen hex digits; comments, layout and name are excluded."""
-        meaning = {key: value for key, value in self._meaning().items() if key != "name"}
+        meaning = {key: value for key, value in self.meaning().items() if key != "name"}
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
 
-    def _meaning(self) -> dict[str, Any]:
+    def meaning(self) -> dict[str, Any]:
+        """Return what two interchangeable contracts have in common, and their names."""
         values = dataclasses.asdict(dataclasses.replace(self, derived=()))
         for name in ("text", "safety", "groups", "derived"):
             del values[name]
@@ -299,41 +300,6 @@ def _with_definitions(text: str, has_some: bool, specs: Sequence[StreamSpec]) ->
     return whole if readable else text
 
 
-def differences(first: Contract, second: Contract) -> list[str]:
-    """Return one line per difference in meaning; empty when the contracts are interchangeable.
-
-    The name is not part of the meaning. An observation or action that one of them lacks is one difference.
-    """
-    return [line for _, _, line in _different(first, second)]
-
-
-def difference_lines(first: Contract, second: Contract) -> list[str]:
-    """Return `differences` in few lines, for contracts of different robots: one line for what only one of them has."""
-    found = _different(first, second)
-    alone = [
-        f"only {has}: {', '.join(path for path, owner, _ in found if owner == has)}"
-        for has in dict.fromkeys(owner for _, owner, _ in found if owner)
-    ]
-    # where one has more than the other, their order says nothing
-    orders = {f"order of {path.partition('.')[0]}" for path, owner, _ in found if owner}
-    return alone + [line for path, owner, line in found if not owner and path not in orders]
-
-
-def _different(first: Contract, second: Contract) -> list[tuple[str, str, str]]:
-    """Return of each difference its path, which one alone has it ("here", "there", or "": both), and its line."""
-    left, right = _flat(first._meaning()), _flat(second._meaning())
-    found = []
-    for path in dict.fromkeys((*left, *right)):
-        part = ".".join(path.split(".")[:2])
-        if (f"{part}.key" in left) != (f"{part}.key" in right):
-            has, lacks = ("here", "there") if f"{part}.key" in left else ("there", "here")
-            found.append((part, has, f"{part}: absent {lacks}, {(left | right)[f'{part}.type']} {has}"))
-        elif path != "name" and left.get(path) != right.get(path):
-            line = f"{path}: {left.get(path, 'absent')} here, {right.get(path, 'absent')} there"
-            found.append((path, "", line))
-    return list(dict.fromkeys(found))
-
-
 def _each(top: Section, kind: str, read: Any) -> tuple[Any, ...]:
     section = top.section(kind)
     assert section is not None
@@ -403,10 +369,3 @@ def _find(specs: tuple[Spec, ...], key: str, name: str) -> Spec:
         if spec.key == key:
             return spec
     raise KeyError(f"contract '{name}' has no '{key}'; it has: {', '.join(spec.key for spec in specs)}")
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {path: value}
-    parts = [_flat(part, f"{path}.{key}" if path else key) for key, part in value.items()]
-    return {key: item for part in parts for key, item in part.items()}

@@ -26,8 +26,9 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 from torch.nn import Module
 
-from il_ros.core import atomic, contract, files, settings
+from il_ros.core import atomic, files, settings
 from il_ros.core.contract import Contract, ContractError
+from il_ros.core.contract_differences import differences
 from il_ros.core.plugins import PluginError
 from il_ros.core.settings import SettingsError
 from il_ros.core.tables import counted, shown
@@ -179,7 +180,7 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
 
 def required(folder: Path, own: Contract, wanted: Contract) -> Contract:
     """Return the contract, or the part of it, that is interchangeable with the wanted one; raises NotHereError."""
-    different = contract.differences(wanted, own)
+    different = differences(wanted, own)
     try:
         if different and isinstance(own, JoinedContract):
             return own.part(wanted)

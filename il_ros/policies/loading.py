@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
-from il_ros.core.contract import Contract, differences
+from il_ros.core.contract import Contract
+from il_ros.core.contract_differences import differences
 from il_ros.policies import checkpoint
 from il_ros.policies.joint.contracts import JoinedContract
 from il_ros.policies.joint.part import TASKS, part_policy

@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from il_ros.core.contract import Contract, difference_lines
+from il_ros.core.contract import Contract
+from il_ros.core.contract_differences import difference_lines
 from il_ros.core.share import package_version
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.policies import checkpoint, lineage

@@ -4,6 +4,7 @@ import pytest
 
 from il_ros.core import contract
 from il_ros.core.contract import ContractError
+from il_ros.core.contract_differences import differences
 
 TEXT = """
 name: robot
@@ -40,7 +41,7 @@ def test_groups_are_no_part_of_a_contracts_meaning():
     assert with_groups.grouped
     assert with_groups.hash == without.hash
     assert with_groups == without
-    assert contract.differences(with_groups, without) == []
+    assert differences(with_groups, without) == []
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from il_ros.core import contract
+from il_ros.core.contract_differences import difference_lines, differences
 
 CONTRACTS = Path(__file__).parents[2] / "config" / "contracts"
 
@@ -135,8 +136,8 @@ def test_comments_and_name_do_not_change_the_hash_but_meaning_does():
     other = contract.parse(TEXT.replace("max_age_s: 0.2", "max_age_s: 0.3", 1), "c.yaml")
     assert first.hash == same.hash
     assert first.hash != other.hash
-    assert contract.differences(first, same) == []
-    assert contract.differences(first, other) == ["observations.joints.max_age_s: 0.2 here, 0.3 there"]
+    assert differences(first, same) == []
+    assert differences(first, other) == ["observations.joints.max_age_s: 0.2 here, 0.3 there"]
 
 
 def test_an_action_that_one_contract_lacks_is_one_difference():
@@ -145,13 +146,13 @@ def test_an_action_that_one_contract_lacks_is_one_difference():
     whole = contract.parse(TEXT, "c.yaml")
     kind = whole.action("base").type
     order = "order of actions: ['arm', 'base'] here, ['arm'] there"
-    assert contract.differences(whole, without) == [f"actions.base: absent there, {kind} here", order]
-    assert f"actions.base: absent here, {kind} there" in contract.differences(without, whole)
-    assert contract.difference_lines(whole, without) == ["only here: actions.base"]
+    assert differences(whole, without) == [f"actions.base: absent there, {kind} here", order]
+    assert f"actions.base: absent here, {kind} there" in differences(without, whole)
+    assert difference_lines(whole, without) == ["only here: actions.base"]
     faster = contract.parse(whole.text.replace("rate_hz: ", "rate_hz: 1"), "c.yaml")
-    rate = contract.differences(without, faster)[0]
+    rate = differences(without, faster)[0]
     assert rate.startswith("rate_hz: ")
-    assert contract.difference_lines(without, faster) == ["only there: actions.base", rate]
+    assert difference_lines(without, faster) == ["only there: actions.base", rate]
 
 
 def test_order_of_actions_is_part_of_the_meaning():
@@ -160,9 +161,7 @@ def test_order_of_actions_is_part_of_the_meaning():
     swapped = "".join(lines[:start] + lines[middle:] + lines[start:middle])
     first, second = contract.parse(TEXT, "c.yaml"), contract.parse(swapped, "c.yaml")
     assert first.hash != second.hash
-    assert contract.differences(first, second) == [
-        "order of actions: ['arm', 'base'] here, ['base', 'arm'] there"
-    ]
+    assert differences(first, second) == ["order of actions: ['arm', 'base'] here, ['base', 'arm'] there"]
 
 
 @pytest.mark.parametrize("path", sorted(CONTRACTS.glob("*.yaml")), ids=lambda path: path.stem)
@@ -187,10 +186,10 @@ def test_a_declared_default_means_the_same_as_an_undeclared_one():
     said = contract.parse(TEXT + "    expires_s: 0.5\n    expired: no_label\n", "c.yaml")
     assert said.expiry_warnings == ()
     assert said.hash == c.hash
-    assert contract.differences(c, said) == []
+    assert differences(c, said) == []
     other = contract.parse(TEXT + "    expires_s: 1\n    expired: stop\n", "c.yaml")
     assert other.hash != c.hash
-    assert contract.differences(c, other) == [
+    assert differences(c, other) == [
         "actions.base.expires_s: absent here, 1.0 there",
         "actions.base.expired: absent here, stop there",
     ]

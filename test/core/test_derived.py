@@ -5,6 +5,7 @@ import pytest
 
 from il_ros.core import contract, derived
 from il_ros.core.contract import ContractError
+from il_ros.core.contract_differences import differences
 
 HALF = np.sqrt(0.5)
 XYZ = ("position.x", "position.y", "position.z")
@@ -159,5 +160,5 @@ def test_what_does_not_fit_is_refused_by_name(lines, problem):
 def test_they_are_no_part_of_the_contracts_meaning():
     plain, more = contract.parse(TEXT, "c.yaml"), parsed("d: {norm: bare}")
     assert plain.hash == more.hash
-    assert contract.differences(plain, more) == []
+    assert differences(plain, more) == []
     assert plain.derived == ()

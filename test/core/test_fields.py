@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from il_ros.core import codecs, contract, messages
+from il_ros.core.contract_differences import differences
 from il_ros.core.messages import fields, make
 from il_ros.core.messages.fields import FieldError
 from il_ros.core.messages.values import extractor, inserter
@@ -206,7 +207,7 @@ def test_a_contract_carries_the_definitions_of_types_that_are_not_everywhere(tmp
     assert "definitions:" in own.text
     again = contract.parse(own.text, "copy")
     assert (again.hash, again.text) == (own.hash, own.text)
-    assert contract.differences(own, again) == []
+    assert differences(own, again) == []
     elsewhere = own.text.replace(TOOL, "acme_copy_msgs/msg/Tool").replace(
         "acme_tool_msgs/Finger", "acme_copy_msgs/Finger"
     )

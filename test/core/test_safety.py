@@ -4,6 +4,7 @@ import pytest
 
 from il_ros.core import contract
 from il_ros.core.contract import ContractError
+from il_ros.core.contract_differences import differences
 from il_ros.core.safety import SAFE, STOP, ContactPart, Safety, WorkspaceSpec
 
 TEXT = """
@@ -32,7 +33,7 @@ def test_the_section_is_read_and_is_no_part_of_the_meaning():
     assert joints.parts == (ContactPart("effort of a", (2,), 5.0), ContactPart("effort of b", (3,), 7.0))
     assert full.safety.workspace == WorkspaceSpec("arm.urdf", "tip", (-1, -1, 0), (1, 1, 0.5))
     assert (plain.safety.on_contact, full.safety.on_contact) == (STOP, SAFE)
-    assert (full.hash, contract.differences(plain, full)) == (plain.hash, [])  # recorded data stay usable
+    assert (full.hash, differences(plain, full)) == (plain.hash, [])  # recorded data stay usable
 
 
 @pytest.mark.parametrize(

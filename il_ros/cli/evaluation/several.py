@@ -292,7 +292,7 @@ def _held_out(folder: Path, policy: LoadedPolicy) -> float:
 
 def _require_alike(plans: Sequence[EvaluationPlan], policies: Sequence[LoadedPolicy]) -> None:
     """Raise ValueError unless all policies are of one contract."""
-    from il_ros.core.contract import differences
+    from il_ros.core.contract_differences import differences
 
     for plan, policy in zip(plans, policies, strict=True):
         different = differences(policies[0].contract, policy.contract)

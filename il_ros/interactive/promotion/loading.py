@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from il_ros.core.contract import Contract, differences
+from il_ros.core.contract import Contract
+from il_ros.core.contract_differences import differences
 from il_ros.interactive.promotion.criteria import Observation
 
 if TYPE_CHECKING:

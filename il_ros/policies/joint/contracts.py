@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from il_ros.core import contract as contracts
-from il_ros.core.contract import Contract, ContractError, action_slices, differences
+from il_ros.core.contract import Contract, ContractError, action_slices
+from il_ros.core.contract_differences import differences
 from il_ros.core.derived import DerivedSpec
 from il_ros.core.specs import ARRAY, POSE, ActionGroup, ActionSpec, ObservationSpec
 from il_ros.core.strict_yaml import parse as parse_yaml
@@ -59,8 +60,9 @@ class JoinedContract(Contract):
         lines = [f"part '{part.name}': {line}" for part in self.parts for line in differences(wanted, part)]
         raise ContractError("\n  ".join(lines))
 
-    def _meaning(self) -> dict[str, Any]:
-        return {**super()._meaning(), _PARTS: {part.name: part.hash for part in self.parts}}
+    def meaning(self) -> dict[str, Any]:
+        """Return the meaning of a contract, with the hashes of its parts."""
+        return {**super().meaning(), _PARTS: {part.name: part.hash for part in self.parts}}
 
 
 def keys_of(part: Contract) -> frozenset[str]:

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core import settings
-from il_ros.core.contract import Contract, difference_lines
+from il_ros.core.contract import Contract
+from il_ros.core.contract_differences import difference_lines
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies import checkpoint
 from il_ros.policies.action_form import ActionForm

@@ -12,6 +12,7 @@ from typing import Any
 from il_ros.core import atomic
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
+from il_ros.core.contract_differences import differences
 from il_ros.core.tables import counted, grouped
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.bag.topics import MismatchError
@@ -206,7 +207,7 @@ def _one_contract(entries: Sequence[Entry]) -> Contract:
     first, entry = read[0]
     for other, where in read[1:]:
         if other.hash != first.hash:
-            differing = "; ".join(contracts.differences(first, other)[:3])
+            differing = "; ".join(differences(first, other)[:3])
             raise ExchangeError(
                 f"{entry.name} and {where.name} were recorded under different contracts, '{first.name}' and "
                 f"'{other.name}' ({differing}); a data set has one: export them apart, or give a contract that fits all"
