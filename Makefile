@@ -4,7 +4,7 @@ export MUJOCO_GL ?= egl
 
 .DEFAULT_GOAL := help
 GAZEBO ?= yes
-JOBS ?= 2
+JOBS ?= 3
 
 .PHONY: help setup gazebo demo session test test-pythons interop bench lint format constraints launch-test clean
 
@@ -23,7 +23,7 @@ demo: setup  ## demonstrate, record, train and run one task in simulation; write
 session: setup  ## correct a running policy by keys, in simulation (ARGS="--task drive"; ? lists the keys)
 	@$(PYTHON_BIN) -m il_ros.cli.main session run $(ARGS)
 
-test: setup  ## run all tests, two files at once (ARGS="test/episodes -k recover" selects; GAZEBO=no; JOBS=1)
+test: setup  ## run all tests, three files at once (ARGS="test/episodes -k recover" selects; GAZEBO=no; JOBS=1)
 	@[ "$(GAZEBO)" = no ] || scripts/gazebo --optional
 	@$(PYTHON_BIN) -m pytest -n $(JOBS) $(ARGS)
 
@@ -38,7 +38,7 @@ bench: setup gazebo  ## run bench/*.py, JSON output (50 minutes on an idle compu
 
 lint: setup  ## check style and types
 	@$(PYTHON_BIN) -m ruff check . && $(PYTHON_BIN) -m ruff format --check . && $(PYTHON_BIN) -m mypy il_ros
-	@$(PYTHON_BIN) -m mypy --config-file bench/mypy.ini bench examples
+	@$(PYTHON_BIN) -m mypy --config-file bench/mypy.ini bench examples && $(PYTHON_BIN) -m mypy --config-file bench/mypy.ini test/support
 
 format: setup  ## format the files
 	@$(PYTHON_BIN) -m ruff check --fix . && $(PYTHON_BIN) -m ruff format .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -31,7 +32,11 @@ MAPPINGS = (
     "  image: {from: [camera], width: 8, height: 8, fit: pad, encoding: jpeg, path: [a, b]}\n"
     "actions: {key: a, size: 3, columns: [2, 0], delta: [arm], scale: [1, 2], offset: 0.5}\n",
 )
-SEEN = {"joints": np.zeros(2), "camera": np.zeros((2, 4, 3), np.uint8), "order": np.array("go")}
+SEEN: dict[str, Any] = {
+    "joints": np.zeros(2),
+    "camera": np.zeros((2, 4, 3), np.uint8),
+    "order": np.array("go"),
+}
 
 
 def remote_readers(folder: Path) -> Sequence[Reader]:

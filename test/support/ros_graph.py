@@ -71,17 +71,9 @@ class Graph:
         self._bounced.clear()
 
     def publisher(self, topic, type_name, qos=10):
-        """Return publish(message) for rosbags messages, from outside."""
+        """Return what publishes rosbags messages when it is called, from outside."""
         publisher = self.outside.create_publisher(message_class(type_name), topic, qos)
-
-        def publish(message):
-            raw = messages.encode(type_name, message)
-            self.sent.setdefault(publisher.topic_name, []).append(raw)
-            publisher.publish(raw)
-
-        publish.count = publisher.get_subscription_count
-        publish.topic, publish.qos = publisher.topic_name, publisher.qos_profile
-        return publish
+        return _Publisher(publisher, type_name, self.sent)
 
     def in_line(self, *publishers):
         """Wait until adaptive subscriptions have the QoS of these publishers.
@@ -158,3 +150,17 @@ class Graph:
         self.executor.add_node(node)
         self._started.append(node)
         return node
+
+
+class _Publisher:
+    """Publishes a message when it is called. `topic`, `qos`: what it was made with; `count`: of subscriptions."""
+
+    def __init__(self, publisher, type_name, sent):
+        self._publisher, self._type_name, self._sent = publisher, type_name, sent
+        self.topic, self.qos = publisher.topic_name, publisher.qos_profile
+        self.count = publisher.get_subscription_count
+
+    def __call__(self, message):
+        raw = messages.encode(self._type_name, message)
+        self._sent.setdefault(self.topic, []).append(raw)
+        self._publisher.publish(raw)
