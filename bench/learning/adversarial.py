@@ -199,7 +199,8 @@ def one_seed(args, method, seed, goal, folder, until_s):
         args.save.mkdir(parents=True, exist_ok=True)
         for number, (observations, actions, _) in enumerate(shown):
             file = args.save / f"{args.task}_{seed}_{number}.npz"
-            np.savez(file, observations=np.array(observations), actions=np.array(actions))
+            arrays = {"observations": np.array(observations), "actions": np.array(actions)}
+            np.savez(file, cut=bool(args.shown_steps), **arrays)
     row = {
         "task": args.task,
         "method": method,

@@ -64,7 +64,7 @@ TASKS = {
 
 
 def demonstrations(folder, task, seed):
-    """Return the kept episodes of a seed; a shorter one than the task's limit was ended by the task."""
+    """Return the kept episodes of a seed; a shorter one than the task's limit was ended by the task, if it is not cut."""
     from imitation.data.types import Trajectory
 
     files = sorted(folder.glob(f"{task}_{seed}_*.npz"))
@@ -73,8 +73,8 @@ def demonstrations(folder, task, seed):
     limit, found = TASKS[task]().spec.max_episode_steps, []
     for file in files:
         with np.load(file) as kept:
-            observations, actions = kept["observations"], kept["actions"]
-        found.append(Trajectory(observations, actions, None, terminal=len(actions) < limit))
+            observations, actions, cut = kept["observations"], kept["actions"], bool(kept.get("cut", False))
+        found.append(Trajectory(observations, actions, None, terminal=len(actions) < limit and not cut))
     return found
 
 
