@@ -64,7 +64,7 @@ TASKS = {
 
 
 def demonstrations(folder, task, seed):
-    """Return the kept episodes of a seed; a shorter one than the task's limit was ended by the task, if it is not cut."""
+    """Return the kept episodes of a seed; one shorter than the task's limit was ended by the task, unless cut."""
     from imitation.data.types import Trajectory
 
     files = sorted(folder.glob(f"{task}_{seed}_*.npz"))
