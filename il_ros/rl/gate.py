@@ -1,13 +1,13 @@
 """Promotion and roll-back of policies that learn by reinforcement: what is served is never below the clone.
 
-The served policy of a seed is at first the clone. A candidate takes the place of what is served when it is better than
-the clone by the sign test of `records.comparison`, on starts that are the same for all, and wins more of them than it
-loses to what is served. (A test against what is served, too, would keep the first of several that get better slowly.)
-Where it is worse than what is served by this test, the learner goes back to that. All results on the starts are kept.
+The served policy of a seed is at first the clone. A candidate takes the place of what is served when it is better
+than the clone by the sign test of `records.comparison`, on starts that are the same for all, and stands above what
+is served: more successes, or as many and a higher mean return. (A test against what is served, too, would keep the
+first of several that get better slowly.) Where it is worse than what is served by this test and does not stand
+above it, the learner goes back to that. All results on the starts are kept.
 
-Of two results on a start the success is better, and of two alike the one with the higher return: where only a threshold
-of the return defines success, all policies may be below it or above. The test asks how often, not by how much: what has
-fewer successes, or as many and a lower mean return, is never promoted, and what has more never rolled back.
+For the test a success is better than a failure, and of two alike the higher return: where only a threshold of the
+return defines success, all policies may be below it or above.
 """
 
 from __future__ import annotations
@@ -56,11 +56,10 @@ class ServingGate:
         """
         served, new = self.served[seed], Served(candidate, tuple(scores), step)
         to_served, to_clone = _compared(served, new), _compared(self._first, new)
-        if self._shows(to_served.losses, to_served.wins, to_served) and not new.standing > served.standing:
+        better = new.standing > served.standing
+        if self._shows(to_served.losses, to_served.wins, to_served) and not better:
             return ROLLED_BACK
-        above_clone = self._shows(to_clone.wins, to_clone.losses, to_clone)
-        below = new.standing < served.standing or new.standing < self._first.standing
-        if not above_clone or to_served.wins <= to_served.losses or below:
+        if not self._shows(to_clone.wins, to_clone.losses, to_clone) or not better:
             return REFUSED
         self.served[seed] = new
         return PROMOTED

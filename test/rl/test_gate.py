@@ -81,6 +81,15 @@ def test_higher_returns_neither_outweigh_a_success_nor_do_successes_count_less_f
     assert found.judge(0, policy("one more"), one_more, 500) == REFUSED
 
 
+def test_more_successes_count_although_most_returns_are_lower():
+    """As on the lander: 27 instead of 23 of 30 land, the others a little later."""
+    found = ServingGate(Served(policy("clone"), ((0.0, -100.0),) * 30), 1, 0.1)
+    served = ((1.0, 240.0),) * 23 + ((0.0, 50.0),) * 7
+    assert found.judge(0, policy("served"), served, 500) == PROMOTED
+    more = ((1.0, 230.0),) * 27 + ((0.0, 40.0),) * 3  # wins 4, loses 26
+    assert found.judge(0, policy("more"), more, 1000) == PROMOTED
+
+
 def test_many_small_gains_do_not_outweigh_a_large_loss():
     clone = ((0.0, 500.0),) + ((0.0, 100.0),) * 9
     found = ServingGate(Served(policy("clone"), clone), 1, 0.1)
