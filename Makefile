@@ -38,7 +38,8 @@ bench: setup gazebo  ## run bench/*.py, JSON output (50 minutes on an idle compu
 
 lint: setup  ## check style and types
 	@$(PYTHON_BIN) -m ruff check . && $(PYTHON_BIN) -m ruff format --check . && $(PYTHON_BIN) -m mypy il_ros
-	@$(PYTHON_BIN) -m mypy --config-file bench/mypy.ini bench examples && $(PYTHON_BIN) -m mypy --config-file bench/mypy.ini test/support
+	@$(PYTHON_BIN) -m mypy --config-file bench/mypy.ini bench examples
+	@$(PYTHON_BIN) -m mypy --config-file bench/mypy.ini test/support
 
 format: setup  ## format the files
 	@$(PYTHON_BIN) -m ruff check --fix . && $(PYTHON_BIN) -m ruff format .

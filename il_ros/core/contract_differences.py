@@ -27,6 +27,14 @@ def difference_lines(first: Contract, second: Contract) -> list[str]:
     return alone + [line for path, owner, line in found if not owner and path not in orders]
 
 
+def another_contract(here: Contract, there: Contract, version: str = "") -> str:
+    """Return in lines how the contract of a policy, perhaps a `version`, differs; "" if both are interchangeable."""
+    changes = difference_lines(here, there)
+    of = f" of {version}" if version else ""
+    names = f"another contract (here: '{here.name}', there: '{there.name}'{of})"
+    return "\n".join([names, *changes]) if changes else ""
+
+
 def _different(first: Contract, second: Contract) -> list[tuple[str, str, str]]:
     """Return of each difference its path, which one alone has it ("here", "there", or "": both), and its line."""
     left, right = _flat(first.meaning()), _flat(second.meaning())

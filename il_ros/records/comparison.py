@@ -14,10 +14,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TypeVar
 
 from il_ros.core.tables import counted
 
 LEVEL = 0.05
+
+Score = TypeVar("Score", float, tuple[float, float])
+"""A number, or two of which the second counts where the first are alike."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class PairedComparison:
             raise ValueError(f"signs must be -1, 0 or 1, not {sorted(set(self.signs))}")
 
     @classmethod
-    def of(cls, first: str, second: str, pairs: Iterable[tuple[float, float]]) -> PairedComparison:
+    def of(cls, first: str, second: str, pairs: Iterable[tuple[Score, Score]]) -> PairedComparison:
         """Return the comparison of scores (of the first, of the second policy) from the same starts; more is better."""
         return cls(first, second, tuple((other > one) - (other < one) for one, other in pairs))
 

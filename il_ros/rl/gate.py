@@ -23,6 +23,7 @@ from il_ros.policies.runner import LoadedPolicy
 from il_ros.records.comparison import PairedComparison
 
 PROMOTED, REFUSED, ROLLED_BACK = "promoted", "refused", "rolled back"
+_OTHER, _CANDIDATE = "other", "candidate"
 
 Score = tuple[float, float]
 """The success of an episode, 0 or 1 (0 where it is not defined), and its return."""
@@ -57,15 +58,16 @@ class ServingGate:
         served, new = self.served[seed], Served(candidate, tuple(scores), step)
         to_served, to_clone = _compared(served, new), _compared(self._first, new)
         better = new.standing > served.standing
-        if self._shows(to_served.losses, to_served.wins, to_served) and not better:
+        if self._shown_better(to_served) == _OTHER and not better:
             return ROLLED_BACK
-        if not self._shows(to_clone.wins, to_clone.losses, to_clone) or not better:
+        if self._shown_better(to_clone) != _CANDIDATE or not better:
             return REFUSED
         self.served[seed] = new
         return PROMOTED
 
-    def _shows(self, more: int, fewer: int, compared: PairedComparison) -> bool:
-        return more > fewer and compared.p_value <= self._level
+    def _shown_better(self, compared: PairedComparison) -> str:
+        """Return the name of the policy that is better by the sign test, "" if neither is."""
+        return compared.better if compared.p_value <= self._level else ""
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the whole state for `restore`."""
@@ -100,10 +102,7 @@ class ServingGate:
 
 
 def _compared(other: Served, new: Served) -> PairedComparison:
-    pairs = zip(other.scores, new.scores, strict=True)
-    return PairedComparison(
-        "other", "candidate", tuple((now > before) - (now < before) for before, now in pairs)
-    )
+    return PairedComparison.of(_OTHER, _CANDIDATE, zip(other.scores, new.scores, strict=True))
 
 
 def _scores(saved: Tensor) -> tuple[Score, ...]:

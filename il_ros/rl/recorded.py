@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from il_ros.core.contract import Contract
-from il_ros.core.contract_differences import difference_lines
+from il_ros.core.contract_differences import another_contract
 from il_ros.core.share import package_version
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.policies import checkpoint, lineage
@@ -57,10 +57,8 @@ class RecordedOutcome:
 
 def unusable(start: LoadedPolicy, contract: Contract, recipe: ImitationRecipe) -> str:
     """Return why a training from recorded steps cannot go on from a policy, "" if it can."""
-    if changes := difference_lines(contract, start.contract):
-        return "\n".join(
-            [f"another contract (here: '{contract.name}', there: '{start.contract.name}')", *changes]
-        )
+    if another := another_contract(contract, start.contract):
+        return another
     network = start.network
     if not isinstance(_clone_in(network), ActorNetwork):
         return f"family is {start.family}; one of actor or guided is needed"

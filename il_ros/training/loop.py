@@ -172,7 +172,7 @@ class TrainingLoop:
     ) -> EpochMetrics:
         """Train one epoch and measure it; `elapsed_s` returns the seconds since training began."""
         training, epoch = self.training, len(self.curves) + 1
-        steps_per_epoch = math.ceil(train.per_epoch / training.batch_size)
+        steps_per_epoch = len(train.sizes(training.batch_size))
         step = self.curves[-1].step if self.curves else 0
         total, parts = torch.zeros((), device=self.flat.gradient.device), dict[str, Tensor]()
         seen, spent = 0, 0.0

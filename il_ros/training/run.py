@@ -31,9 +31,7 @@ from il_ros.policies.features import Inputs
 from il_ros.policies.joint.contracts import JoinedContract
 from il_ros.policies.joint.part import TASKS
 from il_ros.policies.lineage import Lineage
-from il_ros.policies.normaliser import (
-    Normaliser,
-)
+from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
@@ -146,8 +144,8 @@ def train(
         training, replay = warm_start.replayed(shown, start.metrics, training, used)
     reading = {"vocabulary": Vocabulary.among(assets), "follows": recipe.policy.follows}
     train_batches = Batches(training_samples, inputs, normaliser, device, replay, **reading)
-    steps = training.epochs * math.ceil(train_batches.per_epoch / training.batch_size)
-    if warning := warmup_warning(training, steps):
+    steps_per_epoch = len(train_batches.sizes(training.batch_size))
+    if warning := warmup_warning(training, training.epochs * steps_per_epoch):
         on_warning(warning)
     validation = None
     if dataset.validation:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from il_ros.core import settings
 from il_ros.core.contract import Contract
-from il_ros.core.contract_differences import difference_lines
+from il_ros.core.contract_differences import another_contract
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies import checkpoint
 from il_ros.policies.action_form import ActionForm
@@ -98,12 +98,8 @@ def affordable(before: Mapping[str, Any], seconds: float) -> int | None:
 
 def incompatibility(start: LoadedPolicy, contract: Contract, recipe: Recipe) -> str:
     """Return why a policy's weights cannot be used with the recipe, in lines; "" if they can."""
-    changes = difference_lines(contract, start.contract)
-    if changes:
-        both = (
-            f"another contract (here: '{contract.name}', there: '{start.contract.name}' of {start.version})"
-        )
-        return "\n".join([both, *changes])
+    if another := another_contract(contract, start.contract, start.version):
+        return another
     if start.family != recipe.family:
         return f"family is {start.family}, the recipe's {recipe.family}"
     if start.form.size != ActionForm(contract).size:
