@@ -180,11 +180,11 @@ class Spent:
         self._file.write_text(json.dumps(self.so_far()))
 
 
-def cloned(data, seed, out):
+def cloned(data, seed, changes, out):
     """Return the clone in `out`, which is trained there if need be."""
     if (out / CHECKPOINT).exists():
         return checkpoint.load(out / CHECKPOINT)
-    return train_clone(data, cloning.load("actor", [f"seed={seed}", "validation=0"]), out).policy
+    return train_clone(data, cloning.load("actor", [f"seed={seed}", "validation=0", *changes]), out).policy
 
 
 def one_seed(args, method, seed, goal, folder, until_s):
@@ -218,7 +218,7 @@ def one_seed(args, method, seed, goal, folder, until_s):
         data, recipe = opened(plan)
         policy = train_clone(data, recipe, folder / "out").policy
         return row | took() | {"kept": final(policy, task)}
-    start = cloned(data, seed, folder / "clone") if method in (CLONE, *FROM_CLONE) else None
+    start = cloned(data, seed, args.clone, folder / "clone") if method in (CLONE, *FROM_CLONE) else None
     if method == CLONE:
         return row | took() | {"kept": final(start, task)}
     name, own = METHODS[method]
@@ -275,6 +275,7 @@ def main():
     parser.add_argument("--steps", type=int, default=0, help="own steps (default: as the task says)")
     parser.add_argument("--every", type=int, default=500, help="steps between evaluations")
     parser.add_argument("--set", action="append", default=[], help="a change of the recipe; may be repeated")
+    parser.add_argument("--clone", action="append", default=[], help="a change of the recipe of the clone")
     parser.add_argument("--save", type=Path, help="folder in which the demonstrations are kept as arrays")
     parser.add_argument("--out", type=Path, help="folder in which trainings with own steps are kept")
     parser.add_argument("--minutes", type=float, default=np.inf, help="then trainings stop; needs --out")

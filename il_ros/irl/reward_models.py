@@ -17,9 +17,9 @@ from il_ros.irl.maximum_entropy import Fit
 from il_ros.irl.rewards import TableReward
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.normaliser import Affine, Normaliser
-from il_ros.policies.protocol import RewardModel
 from il_ros.rewards.cells import CellReward
 from il_ros.rewards.checkpoint import LoadedReward
+from il_ros.rewards.protocol import RewardModel
 from il_ros.rewards.registry import RewardSettings, inputs_of, make_reward
 from il_ros.rewards.settings import CellSettings, ClearanceSettings
 from il_ros.sim.tasks.corridor_pieces import ROBOT_RADIUS_M

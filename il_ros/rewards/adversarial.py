@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from il_ros.core.settings import at_least, one_of, require_width
 from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state
-from il_ros.policies.protocol import Loss, ModelSpec, RewardModel, Transition, Window
+from il_ros.policies.protocol import Loss, ModelSpec, Window
+from il_ros.rewards.protocol import RewardModel, Transition
 from il_ros.rewards.registry import RewardFamily, RewardSettings
 
 SHAPES = ("logit", "softplus", "log_sigmoid")

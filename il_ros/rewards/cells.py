@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from il_ros.policies.protocol import ModelSpec, RewardModel, Transition, Window
+from il_ros.policies.protocol import ModelSpec, Window
+from il_ros.rewards.protocol import RewardModel, Transition
 from il_ros.rewards.registry import RewardFamily
 from il_ros.rewards.settings import CellSettings
 

@@ -20,11 +20,11 @@ from il_ros.policies import checkpoint, weights
 from il_ros.policies.checkpoint import CONFIG, CONTRACT, FORMAT, MODEL, REWARD, CheckpointError, NotHereError
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
-from il_ros.policies.protocol import RewardModel
 from il_ros.policies.versions import fault_of
 from il_ros.rewards.folders import FILES as FILES
 from il_ros.rewards.folders import FOLDER as FOLDER
 from il_ros.rewards.folders import find_reward
+from il_ros.rewards.protocol import RewardModel
 from il_ros.rewards.registry import RewardSettings, inputs_of, make_reward, reward_family
 
 

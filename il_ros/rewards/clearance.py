@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from il_ros.policies.action_form import ActionForm
-from il_ros.policies.protocol import ModelSpec, RewardModel, Transition
+from il_ros.policies.protocol import ModelSpec
+from il_ros.rewards.protocol import RewardModel, Transition
 from il_ros.rewards.registry import RewardFamily
 from il_ros.rewards.settings import ClearanceSettings
 

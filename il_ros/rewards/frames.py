@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from il_ros.policies.networks.cameras import camera_features
 from il_ros.policies.networks.encoders import CameraEncoder, SmallCnn
-from il_ros.policies.protocol import Batch, Loss, ModelSpec, RewardModel, Window, weighted_mean
+from il_ros.policies.protocol import Batch, Loss, ModelSpec, Window, weighted_mean
 from il_ros.rewards.patterns import PatternEncoder
+from il_ros.rewards.protocol import RewardModel
 from il_ros.rewards.settings import PATTERN, FrameSettings
 
 

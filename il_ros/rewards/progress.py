@@ -10,8 +10,8 @@ import math
 import torch
 from torch import Tensor
 
-from il_ros.policies.protocol import Transition
 from il_ros.rewards.frames import FrameModel
+from il_ros.rewards.protocol import Transition
 from il_ros.rewards.registry import RewardFamily
 from il_ros.rewards.settings import ProgressSettings
 

@@ -11,7 +11,8 @@ from il_ros.core import plugins
 from il_ros.core.contract import Contract
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
-from il_ros.policies.protocol import ModelSpec, RewardModel
+from il_ros.policies.protocol import ModelSpec
+from il_ros.rewards.protocol import RewardModel
 from il_ros.rewards.settings import RewardSettings as RewardSettings
 
 

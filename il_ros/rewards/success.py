@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from il_ros.policies.protocol import ModelSpec, Transition, Window
+from il_ros.policies.protocol import ModelSpec, Window
 from il_ros.rewards.frames import FrameModel
+from il_ros.rewards.protocol import Transition
 from il_ros.rewards.registry import RewardFamily
 from il_ros.rewards.settings import SuccessSettings
 

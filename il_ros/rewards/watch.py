@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from il_ros.core.tables import percent, seconds
-from il_ros.policies.protocol import Transition, Window
+from il_ros.policies.protocol import Window
 from il_ros.policies.window import TickWindow
 from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rewards.progress import Stall
+from il_ros.rewards.protocol import Transition
 from il_ros.rewards.settings import FrameSettings, ProgressSettings, SuccessSettings
 
 Observation = Mapping[str, NDArray[Any]]

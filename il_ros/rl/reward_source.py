@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from il_ros.policies.networks.seeded_mlp import one_seed
-from il_ros.policies.protocol import Transition
 from il_ros.rewards.adversarial import AdversarialReward, Comparison
 from il_ros.rewards.checkpoint import LoadedReward
+from il_ros.rewards.protocol import Transition
 from il_ros.rewards.registry import RewardSettings, make_reward
 from il_ros.rl.optimiser import Optimiser
 from il_ros.rl.steps.world import Scales

@@ -138,7 +138,7 @@ def test_a_reward_model_of_another_package_is_found_and_checked(installed):
 
     code = """
         from dataclasses import dataclass
-        from il_ros.policies.protocol import RewardModel
+        from il_ros.rewards.protocol import RewardModel
         from il_ros.rewards.registry import RewardFamily, RewardSettings
         @dataclass(frozen=True)
         class Weight(RewardSettings):

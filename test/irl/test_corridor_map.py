@@ -12,7 +12,8 @@ from il_ros.irl.maximum_entropy import Problem, fit
 from il_ros.irl.path_follower import MAX_TURN_RAD_S, PathFollower
 from il_ros.irl.reward_models import clearance_reward
 from il_ros.irl.soft_control import best_policy
-from il_ros.policies.protocol import Transition, Window
+from il_ros.policies.protocol import Window
+from il_ros.rewards.protocol import Transition
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
 from il_ros.sim.tasks.corridor import Corridor, Place

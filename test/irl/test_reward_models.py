@@ -17,8 +17,9 @@ from il_ros.irl.grid import Grid
 from il_ros.irl.maximum_entropy import Fit, Problem, fit
 from il_ros.irl.reward_models import cell_reward, clearance_reward, heat_of
 from il_ros.irl.rewards import LinearReward
-from il_ros.policies.protocol import Transition, Window
+from il_ros.policies.protocol import Window
 from il_ros.rewards import checkpoint
+from il_ros.rewards.protocol import Transition
 from il_ros.rewards.settings import CellSettings, ClearanceSettings
 from il_ros.training.rewards.rating import rate
 

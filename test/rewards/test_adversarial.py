@@ -13,10 +13,11 @@ from il_ros.policies import checkpoint as policies
 from il_ros.policies.checkpoint import CheckpointError, NotHereError
 from il_ros.policies.networks.seeded_mlp import one_seed
 from il_ros.policies.normaliser import Affine, Normaliser
-from il_ros.policies.protocol import Transition, Window
+from il_ros.policies.protocol import Window
 from il_ros.rewards import checkpoint
 from il_ros.rewards.adversarial import AirlSettings, Comparison, GailSettings
 from il_ros.rewards.checkpoint import LoadedReward
+from il_ros.rewards.protocol import Transition
 from il_ros.rewards.registry import inputs_of, make_reward
 from il_ros.rl.optimiser import Optimiser
 from il_ros.rl.steps.buffer import joined

@@ -9,7 +9,8 @@ import torch
 
 from il_ros.policies.families.actor import Actor, squashed_gaussian
 from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state
-from il_ros.policies.protocol import Transition, Window
+from il_ros.policies.protocol import Window
+from il_ros.rewards.protocol import Transition
 from il_ros.rl.agents.actor_critic import SoftActorCritic
 from il_ros.rl.agents.agent import AgentSettings, Shape
 from il_ros.rl.agents.soft_q import SoftQ

@@ -12,7 +12,8 @@ from il_ros.policies.families.actor import Actor, ActorNetwork
 from il_ros.policies.families.guided import GuidedNetwork
 from il_ros.policies.features import Inputs
 from il_ros.policies.networks.seeded_mlp import marked_state
-from il_ros.policies.protocol import ModelSpec, Transition, Window
+from il_ros.policies.protocol import ModelSpec, Window
+from il_ros.rewards.protocol import Transition
 from il_ros.rl.agents.agent import CHOICE, RESIDUAL, START, AgentSettings, CloneUse
 from il_ros.rl.learner import Imitation, ImitationLearner
 from il_ros.rl.reward_source import TASK

@@ -17,7 +17,8 @@ from il_ros.policies.families.actor import (
     squashed_gaussian,
 )
 from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state, one_seed
-from il_ros.policies.protocol import PolicyModel, Transition, Window
+from il_ros.policies.protocol import PolicyModel, Window
+from il_ros.rewards.protocol import Transition
 from il_ros.rl.agents.agent import AgentSettings, Bounds, CloneUse, Shape, discounts, put_seed, repeated
 from il_ros.rl.optimiser import Optimiser, follow, named, under
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from il_ros.core.settings import at_least, one_of, require_width
 from il_ros.policies.families.actor import Actor, ActorNetwork
-from il_ros.policies.protocol import PolicyModel, Transition, Window
+from il_ros.policies.protocol import PolicyModel, Window
+from il_ros.rewards.protocol import Transition
 
 START, RESIDUAL, CHOICE = "start", "residual", "choice"
 USES = (START, RESIDUAL, CHOICE)

@@ -18,7 +18,8 @@ from il_ros.policies.families.actor import (
 )
 from il_ros.policies.families.guided import RESIDUAL, Guided, GuidedNetwork, residual
 from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state, one_seed
-from il_ros.policies.protocol import PolicyModel, Transition
+from il_ros.policies.protocol import PolicyModel
+from il_ros.rewards.protocol import Transition
 from il_ros.rl.agents.actor_critic import SoftActorCritic
 from il_ros.rl.agents.agent import AgentSettings, Bounds, CloneUse, Shape, put_seed, repeated
 

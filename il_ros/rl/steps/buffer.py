@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from il_ros.policies.protocol import Transition, Window
+from il_ros.policies.protocol import Window
+from il_ros.rewards.protocol import Transition
 
 State = NDArray[np.float32]
 

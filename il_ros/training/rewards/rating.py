@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.action_form import ActionForm
-from il_ros.policies.protocol import Transition
 from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rewards.frames import FrameModel
+from il_ros.rewards.protocol import Transition
 from il_ros.rewards.settings import FrameSettings, SuccessSettings
 from il_ros.rewards.watch import Hold
 from il_ros.training.batches import Batches

@@ -11,8 +11,9 @@ import torch
 from il_ros.cli.main import main as il_ros
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.layout import load_info
-from il_ros.policies.protocol import Transition, Window
+from il_ros.policies.protocol import Window
 from il_ros.rewards import checkpoint
+from il_ros.rewards.protocol import Transition
 from il_ros.rewards.registry import inputs_of
 from il_ros.rewards.settings import SuccessSettings
 from il_ros.rewards.success import SuccessModel
