@@ -62,7 +62,7 @@ class Delayed:
         if self._running is not None and self._running[0] <= self._tick:
             _, observed_ns, chunk = self._running
             self._running = None
-            self._chunks.add(now_ns if self._how in ("naive", "blocking") else observed_ns, chunk)
+            self._chunks.add(now_ns if self._how in ("naive", "blocking") else observed_ns, chunk, now_ns)
         waits = self._how == "blocking" and self._running is not None
         left = self._chunks.left(now_ns)
         if len(left) and not waits:

@@ -60,6 +60,7 @@ _CHECKS = {
         {
             "authority": check.text,
             "generation": check.whole(),
+            "generation_ns": check.whole(),
             "episode_ns": check.whole(),
             "mode": check.text,
             "estop": _TEXT,

@@ -35,6 +35,11 @@ def counting_policy(own, horizon, name="v1", first=0.0):
     return LoadedPolicy(own, "bc", settings, network, normaliser, name)
 
 
+def steps_passed(each, first, period_ns):
+    """Return the steps of its chunk that have passed at a proposal; none passes before the `first` proposal."""
+    return round((each.stamp_ns - max(each.seen_ns, first.stamp_ns)) / period_ns)
+
+
 def write(folder, *args, **words):
     """Save a `counting_policy`; return its folder."""
     checkpoint.save(folder, counting_policy(*args, **words))

@@ -2,7 +2,9 @@
 
 A chunk is played from the step that belongs to the tick, counted on the grid of ticks since the one that it observed.
 The time that its computation took is thereby accounted for as it was, without an estimate. The chunk before goes on
-meanwhile.
+meanwhile. Where there is none, the robot holds, and ticks in which nothing was played do not count: the first chunk
+after a start or a handover begins with its first step, whenever it comes. The later one would be a jump by all that
+the robot has not done.
 """
 
 from __future__ import annotations
@@ -54,16 +56,27 @@ class ChunkPlayer:
         self._contract, self._execution, self._period_ns = contract, execution, contract.period_ns
         self._chunks: deque[tuple[int, Vector]] = deque(maxlen=MOST_CHUNKS)
         self._begun_ns: int | None = None
+        self._played = (0, 0)
+        """The ticks from the first to before the second have had a step to be played, without a gap."""
+        self._observed_ns = self._from_ns = 0
+        """The tick that the newest chunk observed, and that of the newest handover."""
         self._alone = False
 
     def clear(self) -> None:
         """Forget all chunks; the next computation is due at once."""
         self._chunks.clear()
-        self._begun_ns = None
+        self._begun_ns, self._played = None, (0, 0)
 
     def renew(self) -> None:
         """Have the next computation due at once; its chunk replaces all others, which are played until then."""
         self._begun_ns, self._alone = None, True
+
+    def interrupt(self, from_ns: int) -> None:
+        """As `renew`, after a handover at the tick `from_ns`: a chunk that observed an earlier one is not played."""
+        self.renew()
+        self._from_ns = from_ns
+        if self._observed_ns < from_ns:
+            self._played = (0, 0)
 
     def due(self, tick_ns: int) -> bool:
         """Return whether a computation is due at a tick."""
@@ -81,16 +94,33 @@ class ChunkPlayer:
         `measured`: the ticks that begin until the chunk can be there.
         """
         commit = measured if self._execution.commit == MEASURED else self._execution.commit
-        if self._alone or not commit:
+        commit -= max(0, round((self._played[0] - tick_ns) / self._period_ns))  # before it, the robot held
+        if self._alone or commit <= 0:
             return np.empty((0, self._contract.action_size))
         return self.left(tick_ns)[:commit]
 
-    def add(self, observed_ns: int, chunk: Vector) -> None:
-        """Play a chunk (H, A) whose first step is for the tick that it observed."""
+    def add(self, observed_ns: int, chunk: Vector, next_ns: int | None = None) -> None:
+        """Play a chunk (H, A) whose first step is for the tick that it observed.
+
+        `next_ns`: the next tick to be played; None: the observed one. Ticks before it that no chunk reached do not
+        count, if the chunk is longer than its computation took.
+        """
+        first_ns = observed_ns
+        if next_ns is not None and len(steps_left(chunk, observed_ns, next_ns, self._period_ns)):
+            begun_ns, ended_ns = self._played
+            held_ns = max(0, min(begun_ns, next_ns) - observed_ns) + max(
+                0, next_ns - max(ended_ns, observed_ns)
+            )
+            first_ns += round(held_ns / self._period_ns) * self._period_ns
         if self._execution.ensemble < 0 or self._alone:
             self._chunks.clear()
         self._alone = False
-        self._chunks.append((observed_ns, chunk))
+        self._chunks.append((first_ns, chunk))
+        self._observed_ns = observed_ns
+        if observed_ns >= self._from_ns:
+            begun_ns, ended_ns = self._played
+            whole = first_ns <= ended_ns + self._period_ns // 2
+            self._played = begun_ns if whole else first_ns, first_ns + len(chunk) * self._period_ns
 
     def left(self, tick_ns: int) -> Vector:
         """Return the steps (K, A) from a tick on; K is 0 if no chunk reaches it."""

@@ -117,6 +117,11 @@ class Decider:
         """Count of handovers, restarts and changes of mode."""
         return self._generations.number
 
+    @property
+    def generation_ns(self) -> int:
+        """The tick at which the generation began."""
+        return self._generations.from_ns
+
     def switch(self, mode: Mode, now_ns: int) -> None:
         """Change the mode; start a new generation with a ramp from the measured state."""
         self.mode = mode

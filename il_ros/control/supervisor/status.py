@@ -12,8 +12,9 @@ from il_ros.core.contract import Contract
 def status(supervision: Supervision, contract: Contract, now_ns: int, steady_ns: int) -> dict[str, Any]:
     """Return the authority with its reason, the generation, and the states of mode, emergency stop and sources.
 
-    When `generation` increases, sources should discard chunks, and send it in their proposals. `episode_ns` is when the
-    last episode began, by the node's clock, 0 without one: windows of past ticks begin there, whoever drove since.
+    When `generation` increases, sources should discard chunks, and send it in their proposals; what they observed
+    before the tick `generation_ns` is not played. `episode_ns` is when the last episode began, by the node's clock, 0
+    without one: windows of past ticks begin there, whoever drove since.
     """
     absences = supervision.proposal_buffer.absent(now_ns, steady_ns)
     sources = {}
@@ -32,6 +33,7 @@ def status(supervision: Supervision, contract: Contract, now_ns: int, steady_ns:
         "authority": supervision.authority,
         "reason": supervision.reason,
         "generation": supervision.generation,
+        "generation_ns": supervision.generation_ns,
         "episode_ns": supervision.episode_ns,
         "mode": supervision.mode.name,
         **supervision.mode.state(now_ns),

@@ -121,6 +121,11 @@ class Supervision:
         return self._decider.generation
 
     @property
+    def generation_ns(self) -> int:
+        """The tick at which the generation began."""
+        return self._decider.generation_ns
+
+    @property
     def at_rest(self) -> bool:
         """Whether the robot is at rest until a person lets it drive."""
         return self._rest.active

@@ -152,7 +152,7 @@ class PolicyServer(managed.ManagedNode):
         self._window = TickWindow(self._policy.history, self._policy.contract.period_ns)
         times = self._times_of(self._policy)
         times.add(*warm_up(self._policy))
-        self._generation = GenerationListener(self, self._forget_chunk, self._window.begin)
+        self._generation = GenerationListener(self, self._on_generation, self._window.begin)
         optional = self._policy.may_lack
         self._proposer = PolicyProposer(
             self, self._policy.contract, self._source, self._prepare, self._thread, times, optional
@@ -317,16 +317,20 @@ class PolicyServer(managed.ManagedNode):
         farthest = sorted(beyond, key=lambda name: -beyond[name])
         return listed([f"{name} by {beyond[name]:.2g} scales" for name in farthest])
 
-    def _forget_chunk(self) -> None:
-        """Drop the last chunk after a handover or restart: the next one does not continue it.
+    def _on_generation(self, from_ns: int) -> None:
+        """Drop the last chunk after a handover or restart at a tick: the next one does not continue it.
 
         Proposals carry no generation, so the first ones after a restart are accepted even if they answer a tick
         before the status arrived.
         """
+        self._forget_chunk()
+        if self._proposer is not None:
+            self._proposer.interrupt_chunks(from_ns)
+
+    def _forget_chunk(self) -> None:
+        """Have the next chunk compared with none before it."""
         self._before = None
         self._resets += 1
-        if self._proposer is not None:
-            self._proposer.renew_chunks()
 
     def _swap(self, policy: Any, keep: bool) -> None:
         """Replace the policy between two ticks; the new one sees the same past ticks at once.

@@ -117,6 +117,8 @@ class PolicyProposer(Proposer):
         self._newest_ns = self._answered_ns = 0
         self._proposed_last: Answer | None = None
         """What was proposed for the newest answered tick."""
+        self._first_ns: int | None = None
+        """The first tick for which anything was proposed."""
         super().__init__(node, contract, source, lambda observation: None, optional=optional)
 
     @property
@@ -135,9 +137,15 @@ class PolicyProposer(Proposer):
         self._newest_ns = self._answered_ns = 0
         self._chunks.clear()
 
-    def renew_chunks(self) -> None:
-        """Have a new chunk computed at the next tick: another source may have driven since the last one."""
-        self._chunks.renew()
+    def interrupt_chunks(self, from_ns: int) -> None:
+        """Have a new chunk computed at the next tick, after a handover at the tick `from_ns`.
+
+        To a source that proposed nothing before it, a handover is the first one: what it proposes is played.
+        """
+        if self._first_ns is None or self._first_ns >= from_ns:
+            self._chunks.renew()
+        else:
+            self._chunks.interrupt(from_ns)
 
     def another_policy(self, times: ComputingTime, optional: Collection[str]) -> None:
         """Go on with a policy of these computing times and optional observations.
@@ -213,11 +221,13 @@ class PolicyProposer(Proposer):
             return
         observation = job.observation
         self._last = observation, answer
-        self._chunks.add(observation.tick_ns, answer.chunk)
-        if self._newest_ns <= self._answered_ns:
-            return  # answered meanwhile, with the chunk before
+        answered = self._newest_ns <= self._answered_ns
+        next_ns = self._newest_ns + answered * self._contract.period_ns
+        self._chunks.add(observation.tick_ns, answer.chunk, next_ns)
+        if answered:
+            return  # meanwhile, with the chunk before
         left = self._chunks.left(self._newest_ns)
-        if left is answer.chunk:  # the whole of it, for the tick that it observed
+        if left is answer.chunk and self._newest_ns == observation.tick_ns:
             self._propose(self._newest_ns, observation, answer, outcome.seconds)
             return
         if len(left):
@@ -250,6 +260,8 @@ class PolicyProposer(Proposer):
     ) -> None:
         super()._propose(tick_ns, observed, answer, inference_s)
         self._answered_ns, self._proposed_last = tick_ns, answer
+        if self._first_ns is None:
+            self._first_ns = tick_ns
 
 
 def no_step_left(covered_s: float, computed_s: float, passed_s: float) -> str:

@@ -13,12 +13,15 @@ from il_ros.records import statuses
 
 
 class GenerationListener:
-    """Stores the supervisor's newest `.generation` (None before the first), and calls `on_change()`.
+    """Stores the supervisor's newest `.generation` (None before the first), and calls `on_change(from_ns)`.
 
-    `on_episode(from_ns)` is called when an episode has begun, with the time on the node's clock.
+    `from_ns`: the tick at which it began. `on_episode(from_ns)` is called when an episode has begun, with the time on
+    the node's clock.
     """
 
-    def __init__(self, node: Node, on_change: Callable[[], None], on_episode: Callable[[int], None]) -> None:
+    def __init__(
+        self, node: Node, on_change: Callable[[int], None], on_episode: Callable[[int], None]
+    ) -> None:
         self._node = node
         self._on_change, self._on_episode = on_change, on_episode
         self.generation: int | None = None
@@ -46,4 +49,4 @@ class GenerationListener:
             self._on_episode(episode_ns)
         if generation is not None and generation != self.generation:
             self.generation = generation
-            self._on_change()
+            self._on_change(status.get("generation_ns", 0))

@@ -77,6 +77,38 @@ def test_steps_that_passed_during_the_computation_are_left_out_by_the_ticks_that
     assert len(own.left(tick(5))) == 0
 
 
+def test_ticks_in_which_nothing_was_played_do_not_count():
+    own = player()
+    own.add(tick(0), chunk(0, 1, 2, 3), tick(2))  # the first one: the robot has held for two ticks
+    assert own.left(tick(2))[:, 0].tolist() == [0, 1, 2, 3]
+    own.add(tick(3), chunk(11, 12, 13, 14, 15), tick(4))  # the one before goes on until tick 5
+    assert own.left(tick(4))[:, 0].tolist() == [12, 13, 14, 15]
+    own.add(
+        tick(5), chunk(*range(20, 30)), tick(11)
+    )  # the one before ended with tick 7: three ticks, 8 to 10
+    assert own.left(tick(11))[:, 0].tolist() == [23, 24, 25, 26, 27, 28, 29]
+    own.interrupt(tick(12))  # a handover: what was left of it was not played
+    own.add(tick(11), chunk(*range(60, 70)), tick(13))  # nor is what was being computed
+    own.add(tick(13), chunk(31, 32, 33), tick(15))
+    assert own.left(tick(15))[:, 0].tolist() == [31, 32, 33]
+    own.interrupt(tick(13))  # the news of a handover comes late: this chunk was of after it
+    own.renew()  # another policy: the one before was played until now
+    own.add(tick(15), chunk(41, 42, 43), tick(16))
+    assert own.left(tick(16))[:, 0].tolist() == [42, 43]
+    own.clear()
+    own.add(tick(20), chunk(51, 52), tick(22))  # shorter than its computation took
+    assert len(own.left(tick(22))) == 0
+
+
+def test_a_chunk_that_was_begun_while_the_robot_held_does_not_count_that_either():
+    own = player(commit=4)
+    own.add(tick(0), chunk(0, 1, 2, 3, 4, 5, 6, 7), tick(3))
+    # observed at tick 2, one before the first is played: of the four ticks until it can be there, three have a step
+    assert own.committed(tick(2))[:, 0].tolist() == [0, 1, 2]
+    own.add(tick(2), chunk(10, 11, 12, 13, 14, 15), tick(6))
+    assert own.left(tick(6))[:, 0].tolist() == [13, 14, 15]
+
+
 def test_an_ensemble_weighs_the_chunks_that_reach_a_tick_from_the_oldest():
     own = player(ensemble=math.log(2))
     own.add(tick(0), chunk(9, 9, 4, 1))
@@ -129,9 +161,9 @@ def wave(step):
     return 2.0 * np.sin(step * SLOPE / 2)
 
 
-def answered(step, error, committed):
-    """A chunk for tick `step` and later: the motion with a constant error, which committed steps are led over to."""
-    steps = step + np.arange(H)
+def answered(done, error, committed):
+    """A chunk after `done` steps of a motion: it has a constant error, to which committed steps are led over."""
+    steps = done + np.arange(H)
     own = wave(steps) + error
     if len(committed):
         apart = committed[-1, 0] - own[len(committed) - 1]
@@ -147,14 +179,14 @@ def played(delays_s, errors, jitter, every, commit=0, ticks=60):
     for step in range(ticks):
         now = tick(step + jitter[step % len(jitter)])
         if running is not None and running[0] <= now:
-            own.add(*running[1:])
+            own.add(*running[1:], now)
             running = None
         if running is None and own.due(now):
             own.begin(now)
-            made = answered(step, errors[number % len(errors)], own.committed(now))
+            made = answered(len(sent), errors[number % len(errors)], own.committed(now))
             running, number = (now + delays_s[number % len(delays_s)] * 1e9, now, made), number + 1
             if running[0] <= now:
-                own.add(*running[1:])
+                own.add(*running[1:], now)
                 running = None
         left = own.left(now)
         if len(left):
@@ -178,6 +210,7 @@ def jump_is_bounded(delays_s, errors, jitter, every):
     assert np.abs(np.diff(sent)).max() <= SLOPE + 2 * ERROR + 1e-9
     same = played(delays_s, [0.0], jitter, every)
     assert np.abs(np.diff(same)).max() <= SLOPE + 1e-9  # one that agrees does not jump at all
+    assert same[0] == wave(0)  # nor at the start, from which the robot has not moved
 
 
 @settings(max_examples=60, deadline=None)

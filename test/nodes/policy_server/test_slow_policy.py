@@ -1,5 +1,6 @@
 """A policy that computes for three ticks, on a real graph: no message is lost and no tick is without a proposal."""
 
+import json
 import threading
 
 import made_versions as made
@@ -114,7 +115,7 @@ def test_a_policy_of_150_ms_at_20_hz_loses_no_message_and_keeps_authority(graph,
     proposals = robot.proposals
     require_each_tick(proposals)
     for each in proposals:
-        passed = (each.stamp_ns - each.seen_ns) // PERIOD_NS
+        passed = slow_policy.steps_passed(each, proposals[0], PERIOD_NS)
         assert len(each.chunk) == LONG - passed  # the steps that have passed are left out
         expected = robot.observed(each.seen_ns) + (passed + np.arange(len(each.chunk))) * STEP
         np.testing.assert_allclose(each.chunk[:, 0], expected, atol=1e-6)
@@ -154,6 +155,29 @@ def test_a_slow_policy_is_given_the_steps_that_are_executed_while_it_computes(gr
                 np.testing.assert_allclose(steps[passed], each.chunk[0], atol=1e-9)
                 compared += 1
     assert compared >= 4
+
+
+def test_the_first_chunk_after_a_handover_begins_with_its_first_step(graph, tmp_path, monkeypatch):
+    Slowness(monkeypatch, v1=SLOW_S)
+    server(graph, tmp_path)
+    status = graph.publisher("dagger_supervisor/status", STRING, LATCHED)
+    robot = Robot(graph)
+    robot.run()
+    graph.until(lambda: len(robot.proposals) >= 6, "proposals")
+    from_ns = robot.proposals[-1].stamp_ns + 2 * PERIOD_NS
+    status(messages.make(STRING, data=json.dumps({"generation": 2, "generation_ns": from_ns})))
+
+    def later():
+        return [each for each in robot.proposals if each.seen_ns >= from_ns]
+
+    graph.until(lambda: len(later()) >= 8, "proposals of the new generation")
+    robot.rest()
+    first = later()[0]
+    assert first.stamp_ns > first.seen_ns  # it took some ticks, in which the robot held
+    for each in later():
+        passed = slow_policy.steps_passed(each, first, PERIOD_NS)
+        assert len(each.chunk) == LONG - passed
+        assert each.chunk[0, 0] == pytest.approx(robot.observed(each.seen_ns) + passed * STEP, abs=1e-6)
 
 
 def test_a_policy_continues_no_chunk_of_another_version(graph, tmp_path, monkeypatch):
@@ -312,7 +336,7 @@ def test_a_reload_while_it_computes_proposes_the_running_answer_under_its_own_ve
     versions = [each.version for each in robot.proposals]
     assert versions == sorted(versions)
     for each in robot.proposals:  # none is mixed
-        passed = (each.stamp_ns - each.seen_ns) // PERIOD_NS
+        passed = slow_policy.steps_passed(each, robot.proposals[0], PERIOD_NS)
         first = {"v1": 0.0, "v2": 0.5}[each.version]
         assert each.chunk[0, 0] == pytest.approx(
             first + robot.observed(each.seen_ns) + passed * STEP, abs=1e-6
