@@ -4,8 +4,7 @@
     python bench/doctor.py --root takes          # keeps them there, or uses those that are there
 
 Thresholds were set on seeds below 1100; the figures are of seeds from 2000 on. A fault counts as found if a finding of
-its
-kind names at least half of the takes that it was planted in.
+its kind names at least half of the takes that it was planted in.
 """
 
 import argparse

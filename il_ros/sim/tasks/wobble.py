@@ -1,11 +1,9 @@
 """Slow disturbances of the joint commands, a few milliradians in size, as on a real arm.
 
-A scripted expert on a perfect arm always follows the same path; a policy cloned from it has no data beside
-that
-path, and small errors grow. Laskey et al., "DART: Noise Injection for Robust Imitation Learning", 2017,
-disturb
-the demonstrator for the same reason. The disturbance is a sum of sines with random phases, so that it depends
-on the step number alone.
+A scripted expert on a perfect arm always follows the same path; a policy cloned from it has no data beside that path,
+and small errors grow. Laskey et al., "DART: Noise Injection for Robust Imitation Learning", 2017, disturb the
+demonstrator for the same reason. The disturbance is a sum of sines with random phases, so that it depends on the step
+number alone.
 """
 
 from __future__ import annotations
