@@ -9,7 +9,8 @@ It needs an environment of its own, and imports nothing of il_ros:
 
 Settings: those of the library's benchmarks for seals/CartPole with roll-outs of 256 steps of 8 environments, which need
 fewer steps than the 2,048 of its tutorial (PPO of Stable-Baselines3, gamma 0.95, 5 passes, batches of 64; GAIL: rate
-4e-4, 8 updates of the discriminator a round; AIRL: 5e-4, 16 updates, clip 0.1, a shaped reward). "Reached": the first
+4e-4, 8 updates of the discriminator a round; AIRL: 5e-4, 16 updates, clip 0.1, a shaped reward). With `--tuned` those
+that the library ships for seals/Hopper, tuned for 10 million steps (`scripts/config/tuned_hps`). "Reached": the first
 of three evaluations in a row, of 10 episodes each, at the goal. Prints one JSON line per algorithm and seed.
 """
 
@@ -18,6 +19,7 @@ import json
 import os
 import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,10 +28,52 @@ import gymnasium
 import numpy as np
 from fixed_cartpole import cartpole
 
-ENVIRONMENTS, ROLL_OUT, TESTS = 8, 256, 10
-PPO_SETTINGS = {
-    "gail": {"learning_rate": 4e-4},
-    "airl": {"learning_rate": 5e-4, "clip_range": 0.1, "vf_coef": 0.1},
+ENVIRONMENTS, TESTS = 8, 10
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Those of PPO, the frames of a batch of demonstrations, the remembered own ones, the updates of a round.
+
+    `normalised`: whether policies and rewards are scaled by running means, as in the library's own training script.
+    """
+
+    ppo: dict
+    shown: int
+    memory: int
+    updates: int
+    normalised: bool = False
+
+
+SHORT = {"n_steps": 256, "batch_size": 64, "ent_coef": 0.0, "gamma": 0.95, "n_epochs": 5}
+LONG = {
+    "batch_size": 512,
+    "clip_range": 0.1,
+    "gae_lambda": 0.98,
+    "gamma": 0.995,
+    "max_grad_norm": 0.9,
+    "n_epochs": 20,
+    "vf_coef": 0.20315938606555833,
+}
+SETTINGS = {
+    "gail": Settings({**SHORT, "learning_rate": 4e-4}, 1024, 512, 8),
+    "airl": Settings({**SHORT, "learning_rate": 5e-4, "clip_range": 0.1, "vf_coef": 0.1}, 2048, 512, 16),
+}
+TUNED = {
+    "gail": Settings(
+        {**LONG, "n_steps": 512, "learning_rate": 4.3984856156897565e-5, "ent_coef": 0.001255299425412744},
+        128,
+        4096,
+        8,
+        True,
+    ),
+    "airl": Settings(
+        {**LONG, "n_steps": 1024, "learning_rate": 0.0005807211840258373, "ent_coef": 0.009709494745755033},
+        2048,
+        8192,
+        16,
+        True,
+    ),
 }
 
 
@@ -96,7 +140,8 @@ def one_seed(args, algorithm, seed):
     from imitation.algorithms.adversarial.airl import AIRL
     from imitation.algorithms.adversarial.gail import GAIL
     from imitation.data.wrappers import RolloutInfoWrapper
-    from imitation.rewards.reward_nets import BasicRewardNet, BasicShapedRewardNet
+    from imitation.policies.base import NormalizeFeaturesExtractor
+    from imitation.rewards.reward_nets import BasicRewardNet, BasicShapedRewardNet, NormalizedRewardNet
     from imitation.util import logger
     from imitation.util.networks import RunningNorm
     from stable_baselines3 import PPO
@@ -108,20 +153,30 @@ def one_seed(args, algorithm, seed):
     is_gail = algorithm == "gail"
     worlds = DummyVecEnv([lambda: RolloutInfoWrapper(TASKS[args.task]())] * ENVIRONMENTS)
     worlds.seed(seed)
-    common = {"n_steps": ROLL_OUT, "batch_size": 64, "ent_coef": 0.0, "gamma": 0.95, "n_epochs": 5}
-    learner = PPO("MlpPolicy", worlds, seed=seed, device="cpu", **common, **PPO_SETTINGS[algorithm])
+    settings = (TUNED if args.tuned else SETTINGS)[algorithm]
+    built = {}
+    if settings.normalised:
+        built = {
+            "activation_fn": torch.nn.ReLU,
+            "features_extractor_class": NormalizeFeaturesExtractor,
+            "features_extractor_kwargs": {"normalize_class": RunningNorm},
+            "net_arch": {"pi": [64, 64], "vf": [64, 64]},
+        }
+    learner = PPO("MlpPolicy", worlds, seed=seed, device="cpu", policy_kwargs=built, **settings.ppo)
     network = (BasicRewardNet if is_gail else BasicShapedRewardNet)(
         observation_space=worlds.observation_space,
         action_space=worlds.action_space,
         normalize_input_layer=RunningNorm,
     )
+    if settings.normalised:
+        network = NormalizedRewardNet(network, RunningNorm)
     shown = demonstrations(args.shown, args.task, seed)
     folder = str(args.logs)
     trainer = (GAIL if is_gail else AIRL)(
         demonstrations=shown,
-        demo_batch_size=min(1024 if is_gail else 2048, sum(len(each) for each in shown)),
-        gen_replay_buffer_capacity=512,
-        n_disc_updates_per_round=8 if is_gail else 16,
+        demo_batch_size=min(settings.shown, sum(len(each) for each in shown)),
+        gen_replay_buffer_capacity=settings.memory,
+        n_disc_updates_per_round=settings.updates,
         venv=worlds,
         gen_algo=learner,
         reward_net=network,
@@ -148,6 +203,7 @@ def one_seed(args, algorithm, seed):
         "bench": "adversarial_peer",
         "task": args.task,
         "algorithm": algorithm,
+        "tuned": args.tuned,
         "demonstrations": len(shown),
         "seed": seed,
         "reached": reached,
@@ -172,6 +228,9 @@ def main():
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=300_000, help="of a seed, at most")
     parser.add_argument("--minutes", type=float, default=np.inf, help="of a seed, at most")
+    parser.add_argument(
+        "--tuned", action="store_true", help="with the settings that it ships for seals/Hopper"
+    )
     parser.add_argument("--every", type=int, default=0, help="steps between evaluations, 0: each round")
     parser.add_argument(
         "--goal", type=float, default=475.0, help="mean return; adversarial.py prints its own"
