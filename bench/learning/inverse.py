@@ -3,8 +3,11 @@
 For each task and seed: `--demonstrations` episodes of the scripted expert are recorded, and copied without commands and
 decisions. The inverse model learns from the robot's own driving: first of a policy from `--first` other demonstrations,
 half of the episodes with noise on its commands; then, for `--rounds`, of the policy that was cloned from the labels so
-far. Both policies learn from the same episodes with the same recipe and are tried from the same starts. Everything goes
+far. The policies learn from the same episodes with the same recipe and are tried from the same starts. Everything goes
 through bags. Prints one JSON line per seed, and one per task. What `--out` has already is not measured again.
+
+`perfect`, of an arm, learns from what a perfect inverse model would say: the commands that moved the arm, with the
+disturbance that the simulator adds to the true ones (`il_ros/sim/tasks/wobble.py`) and that nothing measures.
 """
 
 import argparse
@@ -34,13 +37,14 @@ from il_ros.records.trials import success_interval
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.experts import make_expert
 from il_ros.sim.tasks.task import make_task, task_class
+from il_ros.sim.tasks.wobble import Wobble
 from il_ros.training import recipe as recipes
 from il_ros.training.evaluate import evaluate
 from il_ros.training.inverse.labels import infer
 from il_ros.training.run import train
 
 FIRST_SEED, DRIVING_SEED = 800_000, 200_000
-POLICIES = ("true", "inferred", "first")
+POLICIES = ("true", "inferred", "perfect", "first")
 MEASURED = {"push": ("joints", "object"), "drive": ("odom",), "reach": ("joints",)}
 """What the inverse model observes of each task: what shows motion. Policies observe what they do otherwise."""
 ODOMETRY = "  odom: {topic: odom, type: nav_msgs/msg/Odometry, fields: [linear, angular], max_age_s: 0.1}\n"
@@ -68,12 +72,46 @@ class Explorer:
         return np.clip(self._act(observation)[:1] + self._noise, self._lower, self._upper)
 
 
+class Disturbed:
+    """An expert, and the disturbances (T, 6) of the arm's joints in each of its episodes, in rad."""
+
+    def __init__(self, expert, task):
+        self._expert, self._task, self.episodes = expert, task, []
+        self._period_s = task.control_period_ns * 1e-9
+
+    def act(self, observation):
+        """Return the expert's proposal."""
+        *_, step = state = self._task.state()
+        wobble = Wobble(np.random.default_rng(0))
+        wobble.phases = state[-1 - wobble.phases.size : -1].reshape(wobble.phases.shape)
+        if step == 0:
+            self.episodes.append([])
+        self.episodes[-1].append(wobble.at(step * self._period_s))
+        return self._expert.act(observation)
+
+
+def write_perfect(root, watched, shown, own, disturbances):
+    """Copy the `watched` episodes to `root`, with the commands that moved the arm as labels."""
+    shutil.copytree(watched, root)
+    arm = own.action_slices[own.actions[0].key]
+    truth = {each.name: each for each in Dataset.open(shown, own, validation=0.0).train}
+    for entry in scan(root).usable:
+        true = truth[entry.name]
+        moved, wobble = true.commands.copy(), np.array(disturbances[entry.name])
+        steps = np.round((true.ticks_ns - true.ticks_ns[0]) / own.period_ns).astype(int)
+        moved[:, arm] += wobble[steps]
+        labels = inferred_labels.InferredLabels("perfect", tuple(own.action_names), true.ticks_ns, moved)
+        inferred_labels.write(entry.folder, labels)
+
+
 def record(root, task, own, expert, seeds):
+    """Record an episode for each seed; return the folders."""
     run = TaskEpisodes(task, own, root, hold_s=0.5)
     for seed in seeds:
         if isinstance(expert, Explorer):
             expert.begin()
         list(demonstrate(run, expert, [seed]))
+    return run.folders
 
 
 def without_actions(source, target):
@@ -123,7 +161,8 @@ def measured(task_name, seed, args):
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         first = 10_000 * seed
-        record(root / "shown", task, own, expert, range(first, first + args.demonstrations))
+        shower = expert if task_name == "drive" else Disturbed(expert, task)
+        folders = record(root / "shown", task, own, shower, range(first, first + args.demonstrations))
         record(root / "first", task, own, expert, range(FIRST_SEED + first, FIRST_SEED + first + args.first))
         without_actions(root / "shown", root / "watched")
         for entry in scan(root / "shown").usable:  # both learn from the same episodes
@@ -147,6 +186,10 @@ def measured(task_name, seed, args):
             "inferred": driver,
             "first": first_policy,
         }
+        if shower is not expert:
+            strays = dict(zip((folder.name for folder in folders), shower.episodes, strict=True))
+            write_perfect(root / "seen", root / "watched", root / "shown", own, strays)
+            policies["perfect"] = learnt(root / "seen", own, root / "perfect", *cloned)
         starts = range(HELD_OUT_SEED, HELD_OUT_SEED + args.episodes)
         scores = {name: evaluate(policy, own, task, starts) for name, policy in policies.items()}
     return {
@@ -171,7 +214,8 @@ def error(watched, shown, own):
 def show(rows):
     """Print the pooled success of each policy, and the paired comparison, for each kind of settings."""
     for differs, runs in by_settings(rows):
-        pooled = {name: [each for run in runs for each in run[name]] for name in POLICIES}
+        names = [name for name in POLICIES if all(name in run for run in runs)]
+        pooled = {name: [each for run in runs for each in run[name]] for name in names}
         pairs = zip(pooled["true"], pooled["inferred"], strict=True)
         compared = PairedComparison.of("true", "inferred", pairs)
         line = {"bench": "inverse", "task": runs[0]["task"], **({"settings": differs} if differs else {})}
@@ -207,7 +251,12 @@ def main():
         for seed in range(args.first_seed, args.first_seed + args.seeds):
             for key in rows.missing([{"task": task, "seed": seed, "settings": settings}]):
                 found = measured(task, seed, args)
-                rows.add(key, found, to=sys.stdout, **{name: sum(found[name]) for name in POLICIES})
+                rows.add(
+                    key,
+                    found,
+                    to=sys.stdout,
+                    **{name: sum(found[name]) for name in POLICIES if name in found},
+                )
         show([row for row in rows.rows if row["task"] == task])
     return 0
 
