@@ -62,6 +62,7 @@ TEST = [
     "pytest-timeout",
     "pytest-xdist",
     "ruff",
+    "tensorboard",
     "types-PyYAML",
     "types-tqdm",
 ]
