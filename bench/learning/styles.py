@@ -2,7 +2,8 @@
 
 Styles: from above, as the task's expert; from the left or from the right, where the hand descends beside the block's
 rear and slides in behind it. An episode's style is on which side the hand is when it first comes down. `auto` is what
-`il-ros train` chooses by itself. One JSON line per family and seed; what `--out` has already is not measured again.
+`il-ros train` chooses by itself. `words` is told the style of each demonstration (`film`), and asked for one in each
+trial. One JSON line per family and seed; what `--out` has already is not measured again.
 
     python bench/learning/styles.py --out styles.jsonl
 """
@@ -22,6 +23,7 @@ import numpy as np
 from learning_bc import contract_of, dataset, demonstrations
 from rows import Rows, settings_of
 
+from il_ros.core import contract as contracts
 from il_ros.records.trials import success_interval
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.experts import make_expert
@@ -40,6 +42,7 @@ BESIDE_M = 0.07
 DOWN_M = LOW_M + 0.03
 """Height at which the hand counts as down."""
 STEPS, BATCH = 6000, 256
+WORDS = "words"
 FAMILIES = {
     "moe": ("moe", (f"batch_size={BATCH}", "learning_rate=0.001", "still_every=1", "horizon=16")),
     "deterministic": (
@@ -47,7 +50,9 @@ FAMILIES = {
         (f"batch_size={BATCH}", "learning_rate=0.001", "still_every=1", "horizon=16", "loss=mse"),
     ),
     "auto": (recipes.AUTO, ()),
+    WORDS: ("film", (f"batch_size={BATCH}", "learning_rate=0.001", "still_every=1", "horizon=16")),
 }
+INSTRUCTION = "  instruction: {topic: instruction, type: std_msgs/msg/String, max_age_s: 1.0}\n"
 
 
 class StyledExpert:
@@ -104,28 +109,36 @@ def shown_of(own, task, count, seed):
     return found
 
 
-class Playing:
-    """A policy that plays some steps of each chunk, in a way that is asked for or drawn."""
+def told(episode):
+    """Return an episode with its style as the instruction."""
+    words = np.full(len(episode), style_of(episode.observations))
+    return dataclasses.replace(episode, observations={**episode.observations, "instruction": words})
 
-    def __init__(self, policy, execute, way, seed):
+
+class Playing:
+    """A policy that plays some steps of each chunk, in a way or words that are asked for, or a way that is drawn."""
+
+    def __init__(self, policy, execute, seed, way, words):
         self._policy, self._execute, self._way, self._seed = policy, execute, way, seed
+        self._heard = {"instruction": np.array(words)} if words else {}
         self._left, self._ticks = [], 0
 
     def act(self, observation):
         """Return the next step (1, A)."""
         if not self._left:
             seed = 10_000 * self._seed + self._ticks
-            answer = self._policy.act_in_parts(observation, seed=seed, way=self._way)
+            answer = self._policy.act_in_parts({**observation, **self._heard}, seed=seed, way=self._way)
             self._left = list(answer.commands[: self._execute])
         self._ticks += 1
         return self._left.pop(0)[None]
 
 
-def rated(policy, own, task, count, args, way=None):
-    """Return the success of each episode, and its style."""
+def rated(policy, own, task, count, args, way=None, words=()):
+    """Return the success of each episode, and its style; it is told the `words` in turn."""
     success, styles = [], []
     for seed in range(HELD_OUT_SEED, HELD_OUT_SEED + count):
-        done = rollout(task, Playing(policy, args.execute, way, seed).act, own, seed)
+        heard = words[seed % len(words)] if words else ""
+        done = rollout(task, Playing(policy, args.execute, seed, way, heard).act, own, seed)
         success.append(int(done.success))
         styles.append(style_of(done.observations))
     return success, styles
@@ -141,23 +154,28 @@ def measured_of(family, seed, args):
     """Train one family on the styles, and rate it."""
     own, task = contract_of("push", ()), make_task("push")
     shown = shown_of(own, task, args.demonstrations, seed)
+    learnt, words = own, ()
+    if family == WORDS:
+        learnt = contracts.parse(own.text.replace("\nactions:", f"\n{INSTRUCTION}\nactions:"), "push")
+        shown, words = [told(each) for each in shown], tuple(STYLES)
     name, changes = FAMILIES[family]
     changes = (*changes, "validation=0", f"seed={seed}")
     if name == recipes.AUTO:
-        chosen = rules.chosen(own, shown, changes)
+        chosen = rules.chosen(learnt, shown, changes)
     else:
         epochs = max(1, round(args.steps / -(-sum(map(len, shown)) // BATCH)))
         chosen = recipes.load(name, (*changes, f"epochs={epochs}", *args.set))
     began_s = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        policy = train(dataset(own, shown, chosen.training), chosen, Path(folder)).policy
+        policy = train(dataset(learnt, shown, chosen.training), chosen, Path(folder)).policy
     spent_s = time.process_time() - began_s
-    success, styles = rated(policy, own, task, args.starts, args)
+    success, styles = rated(policy, own, task, args.starts, args, words=words)
     forced = []
-    for way in range(policy.network.ways if policy.network.ways > 1 else 0):
-        done, each = rated(policy, own, task, args.starts // 3, args, way)
+    ways = range(policy.network.ways if policy.network.ways > 1 else 0)
+    for way, heard in [(way, ()) for way in ways] + [(None, (each,)) for each in words]:
+        done, each = rated(policy, own, task, args.starts // 3, args, way, heard)
         shares = shares_of(done, each)
-        main = max(shares, key=shares.get)
+        main = heard[0] if heard else max(shares, key=shares.get)
         forced.append({"style": main, "share": shares[main], "success": round(float(np.mean(done)), 2)})
     return {
         "shown": shares_of([1] * len(shown), [style_of(each.observations) for each in shown]),
