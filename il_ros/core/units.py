@@ -138,7 +138,7 @@ def suspicion(spec: ObservationSpec, values: Vector) -> UnitSuspicion | None:
 
 def other_unit(action: ActionSpec, place: int, value: float) -> str:
     """Return '; it looks like degrees' if a joint's position is farther away than one in its unit can be, else ""."""
-    unit = _declared(action.unit, action.names)[place] if action.quantity == "position" else ""
+    unit = units_of_action(action)[place] if action.quantity == "position" else ""
     if unit not in _FARTHEST or action.turns[place] or not abs(value) > _FARTHEST[unit][0]:
         return ""
     return f"; it looks like {_FARTHEST[unit][1]}"
@@ -149,7 +149,7 @@ def limit_warnings(action: ActionSpec) -> list[str]:
     if action.quantity != "position" or not action.unit:
         return []
     found = []
-    own, limits = _declared(action.unit, action.names), action.limits
+    own, limits = units_of_action(action), action.limits
     sides = zip(action.names, own, action.turns, limits.lower, limits.upper, strict=True)
     for name, unit, turn, lower, upper in sides:
         if turn or unit not in _FARTHEST:
@@ -174,6 +174,11 @@ def units_of(spec: ObservationSpec) -> tuple[str, ...]:
     if _has_units(spec):
         return tuple(_ROS.get(element.partition(".")[0], "") for element in spec.elements)
     return _declared(spec.unit, spec.elements)
+
+
+def units_of_action(action: ActionSpec) -> tuple[str, ...]:
+    """Return the unit of each number of an action, "" if unknown."""
+    return _declared(action.unit, action.names)
 
 
 def groups_of(spec: ObservationSpec) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
-from il_ros.core.units import NOISE_FLOORS, units_of
+from il_ros.core.units import NOISE_FLOORS, units_of, units_of_action
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.doctor.findings import Check, Finding, Line, Plot, Severity
 from il_ros.episodes.doctor.takes import TakeSet
@@ -36,6 +36,9 @@ DISTINCT_SHARE = 0.9
 JUMP_TIMES, SPIKE_TIMES = 5.0, 4.0
 """A jump is this many times the usual largest step of a take. One that the next step takes back is a spike, and this
 many times the usual largest spike: numbers that tremble have spikes, others none."""
+
+ROUNDING = 1e-9
+"""Changes up to this share of a range, or of 1, are rounding errors, in every unit."""
 
 _FORCES = ("force.", "torque.", "effort/")
 """How elements of wrenches and joint states begin that are no place and no speed."""
@@ -65,8 +68,8 @@ class TakeNumber:
 
     @property
     def moves(self) -> bool:
-        """Whether its values differ by more than noise: a joint at rest still changes by rounding errors."""
-        return self.span > self.noise
+        """Whether its values differ by more than noise and rounding: a joint at rest still changes by these."""
+        return self.span > max(self.noise, ROUNDING)
 
     @cached_property
     def span(self) -> float:
@@ -93,7 +96,7 @@ def numbers_of(takes: TakeSet, *, actions: bool) -> list[TakeNumber]:
         for place, index in enumerate(action.reference_index)
     }
     for spec in takes.small:
-        units = units_of(spec)
+        of_elements = units_of(spec)
         for place, element in enumerate(spec.elements):
             if spec.turns[place] == 0 and not element.startswith("orientation"):
                 values = [np.asarray(each.observations[spec.key])[:, place] for each in takes.episodes]
@@ -104,15 +107,17 @@ def numbers_of(takes: TakeSet, *, actions: bool) -> list[TakeNumber]:
                     else [np.asarray(each.commands)[:, column] for each in takes.episodes]
                 )
                 is_force = element.startswith(_FORCES)
-                noise = NOISE_FLOORS.get(units[place], 0.0)
+                noise = NOISE_FLOORS.get(of_elements[place], 0.0)
                 found.append(
                     TakeNumber(f"{spec.key}/{element}", tuple(values), tuple(labels), is_force, noise)
                 )
     turns = takes.contract.turns
+    units = tuple(unit for action in takes.contract.actions for unit in units_of_action(action))
     for column, name in enumerate(takes.contract.action_names if actions else ()):
         values = [np.asarray(each.commands)[:, column] for each in takes.episodes]
         if turns[column] == 0 and all(np.isfinite(each).any() for each in values):
-            found.append(TakeNumber(f"label of {name}", tuple(values)))
+            noise = NOISE_FLOORS.get(units[column], 0.0)
+            found.append(TakeNumber(f"label of {name}", tuple(values), noise=noise))
     return found
 
 
@@ -197,8 +202,8 @@ def dead_numbers(takes: TakeSet) -> list[Finding]:
     found = []
     for number in numbers_of(takes, actions=True):
         moved = number.range_of_each
-        moves = moved >= MOVES_SHARE * number.span
-        dead = moved <= 1e-9 * max(1.0, number.span)
+        dead = moved <= ROUNDING * max(1.0, number.span)
+        moves = ~dead & (moved >= MOVES_SHARE * number.span)
         if not number.moves or moves.mean() < DEAD_SHARE or not dead.any():
             continue
         names = tuple(each.name for each, is_dead in zip(takes.episodes, dead, strict=True) if is_dead)

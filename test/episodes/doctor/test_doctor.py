@@ -13,6 +13,7 @@ from il_ros.cli import main as cli
 from il_ros.core import contract
 from il_ros.episodes.amendments import Amendments
 from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.doctor import numbers
 from il_ros.episodes.doctor.comparison import DETOUR_TAKES, detours
 from il_ros.episodes.doctor.direction import reversed_labels
 from il_ros.episodes.doctor.examination import examine
@@ -232,6 +233,35 @@ def test_a_number_that_stands_still_in_two_takes_is_dead():
 
     finding = only(examine(planted(clean(), [0, 9], dead)), Check.CONSTANT)
     assert finding.what.startswith("object/position.y stands still in episode_000001, episode_000010")
+
+
+@pytest.mark.parametrize(
+    ("step", "still"),
+    [
+        (4e-18, []),  # the next number after 0.03: a gripper that stays closed in all takes
+        (2e-9, []),  # of no unit that is known: half of it is rounding
+        (4e-4, [0, 9]),  # the last digit of a leader arm, within the noise floor of rad
+    ],
+)
+def test_a_label_that_differs_by_rounding_or_noise_moves_in_no_take(step, still):
+    def rests(episode):
+        commands = episode.commands.copy()
+        commands[:, 1] = 0.03
+        if episode.name not in {f"episode_{number + 1:06d}" for number in still}:
+            commands[50:, 1] += step
+        return dataclasses.replace(episode, commands=commands)
+
+    assert numbers.dead_numbers(planted(clean(), range(10), rests)) == []
+
+
+def test_a_label_that_stands_still_in_two_takes_is_dead():
+    def rests(episode):
+        return dataclasses.replace(episode, commands=episode.commands * [1.0, 0.0])
+
+    (finding,) = numbers.dead_numbers(planted(clean(), [0, 9], rests))
+    assert finding.what == (
+        "label of arm/b stands still in episode_000001, episode_000010; it moves in most other takes."
+    )
 
 
 def test_a_sensor_that_ends_at_a_value_is_clipped():
