@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.specs import WHOLE, Vector
+from il_ros.core.tables import counted, listed
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.records.labelling import EXPERT
 
@@ -71,11 +73,62 @@ def groups_of(episode: EpisodeArrays) -> NDArray[np.intp]:
 
 def weights_of(episode: EpisodeArrays, weighting: Weighting, group: str = WHOLE) -> Vector:
     """Return the weight (T,) of each frame; `group`: of its label of one action group."""
+    lapses, recoveries, _ = _around_takeovers(episode, weighting, group)
     out = np.full(len(episode), episode.weight)
+    out[lapses] = episode.weight * weighting.lapse
+    out[recoveries] = episode.weight * weighting.recovery
+    return out
+
+
+def sentence(episodes: Sequence[EpisodeArrays], weighting: Weighting) -> str:
+    """Return how many frames are corrections, and how many weigh more or less; "" without takeovers and weights.
+
+    A correction is a frame of the expert from a takeover on, in any action group.
+    """
+    taken = [episode for episode in episodes if any(_takeovers(episode).values())]
+    weights = {"recovery": weighting.recovery, "lapse": weighting.lapse}
+    changed = {name: value for name, value in weights.items() if value != 1.0}
+    if not taken:
+        have = "has" if len(changed) == 1 else "have"
+        none = f"{listed([*changed], between=' and ')} {have} no effect: no takeover in the episodes to train on"
+        return none if changed else ""
+    masks = [
+        np.any([_around_takeovers(episode, weighting, group) for group in _takeovers(episode)], axis=0)
+        for episode in taken
+    ]
+    lapses, recoveries, corrected = np.sum([mask.sum(axis=1) for mask in masks], axis=0).tolist()
+    times = [{ns for group_ns in _takeovers(episode).values() for ns in group_ns} for episode in taken]
+    frames = counted(sum(len(episode) for episode in episodes), "frame")
+    said = [
+        f"{corrected} of {frames} to train on are corrections: {counted(sum(map(len, times)), 'takeover')} in "
+        f"{counted(len(taken), 'episode')}"
+    ]
+    places = {
+        "recovery": (recoveries, f"of the expert in the first {weighting.recovery_s:g} s after a takeover"),
+        "lapse": (lapses, f"with a label in the {weighting.lapse_s:g} s before a takeover"),
+    }
+    for name, value in changed.items():
+        count, where = places[name]
+        effect = f"on {counted(count, 'frame')}" if count else "has no effect: there is no frame"
+        said.append(f"{name} {value:g} {effect} {where}")
+    return "; ".join(said)
+
+
+def _takeovers(episode: EpisodeArrays) -> Mapping[str, tuple[int, ...]]:
+    """Return the stamps of an episode's takeovers, by action group."""
+    return {group.name: episode.group_takeovers_ns.get(group.name, ()) for group in episode.groups} or {
+        WHOLE: episode.takeovers_ns
+    }
+
+
+def _around_takeovers(episode: EpisodeArrays, weighting: Weighting, group: str) -> NDArray[np.bool_]:
+    """Return which frames are lapses before a takeover, which recoveries after one, which corrections (3, T)."""
     sources = episode.authorities.get(group, episode.authority)
     expert = np.array([source == EXPERT for source in sources] or [False] * len(episode))
+    lapses, recoveries, corrected = np.zeros((3, len(episode)), dtype=bool)
     for taken_ns in episode.group_takeovers_ns.get(group, episode.takeovers_ns):
         since_s = (episode.ticks_ns - taken_ns) / 1e9
-        out[~expert & (since_s < 0) & (since_s >= -weighting.lapse_s)] = episode.weight * weighting.lapse
-        out[expert & (since_s >= 0) & (since_s < weighting.recovery_s)] = episode.weight * weighting.recovery
-    return out
+        lapses |= ~expert & (since_s < 0) & (since_s >= -weighting.lapse_s)
+        recoveries |= expert & (since_s >= 0) & (since_s < weighting.recovery_s)
+        corrected |= expert & (since_s >= 0)
+    return np.stack([lapses, recoveries, corrected])

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from il_ros.core.settings import SettingsError
+from il_ros.core.specs import ActionGroup
 from il_ros.policies.families.registry import make_network
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser
@@ -15,7 +16,7 @@ from il_ros.training.optimiser.flat import FlatParameters
 from il_ros.training.optimiser.gradients import by_autograd, gradient_of
 from il_ros.training.recipe import Recipe, Training, changed
 from il_ros.training.samples import samples
-from il_ros.training.weighting import Weighting, weights_of
+from il_ros.training.weighting import Weighting, sentence, weights_of
 
 WHO = ("policy", "policy", "policy", "expert", "expert", "expert", "policy", "policy")
 INPUTS = Inputs.of(made.CONTRACT)
@@ -46,6 +47,44 @@ def test_without_takeovers_or_decisions_weights_are_uniform():
     weighting = Weighting(recovery=3, lapse=0.5)
     np.testing.assert_array_equal(weights_of(taken_over(takeovers_ns=()), weighting), np.ones(8))
     np.testing.assert_array_equal(weights_of(made.episode(0, 5), weighting), np.ones(5))
+
+
+def test_what_was_corrected_and_what_weighs_otherwise_is_said():
+    """Eight frames each; the expert takes over at the fourth frame of the first and has it for three (see WHO)."""
+    episodes = [taken_over(), made.episode(1, 8)]
+    base = "3 of 16 frames to train on are corrections: 1 takeover in 1 episode"
+    assert sentence(episodes, Weighting()) == base
+    assert sentence(episodes, Weighting(recovery=3, recovery_s=0.6, lapse=0.5, lapse_s=0.5)) == (
+        f"{base}; recovery 3 on 2 frames of the expert in the first 0.6 s after a takeover; "
+        "lapse 0.5 on 1 frame with a label in the 0.5 s before a takeover"
+    )
+    assert sentence(episodes, Weighting(lapse=0.5, lapse_s=0.1)) == (
+        f"{base}; lapse 0.5 has no effect: there is no frame with a label in the 0.1 s before a takeover"
+    )
+
+
+def test_weights_without_a_takeover_are_said_to_have_no_effect():
+    plain = [made.episode(0, 8)]
+    assert sentence(plain, Weighting()) == ""
+    assert sentence(plain, Weighting(recovery=3)) == (
+        "recovery has no effect: no takeover in the episodes to train on"
+    )
+    assert sentence(plain, Weighting(recovery=3, lapse=0.5)) == (
+        "recovery and lapse have no effect: no takeover in the episodes to train on"
+    )
+
+
+def test_a_correction_of_two_groups_at_once_is_counted_once():
+    left, right = ActionGroup("left", ("a",), (0,)), ActionGroup("right", ("b",), (1,))
+    expert, policy = ("policy",) * 3 + ("expert",) * 5, ("policy",) * 6 + ("expert",) * 2
+    both = taken_over(
+        groups=(left, right),
+        authorities={"left": expert, "right": policy},
+        group_takeovers_ns={"left": (1_500_000_000,), "right": (3_000_000_000,)},
+    )
+    assert sentence([both], Weighting()) == (
+        "5 of 8 frames to train on are corrections: 2 takeovers in 1 episode"
+    )
 
 
 def test_each_chunk_step_has_the_weight_of_its_label():

@@ -74,7 +74,7 @@ def _carried_out(plan: TrainingPlan, reporter: Reporter, processes: Processes) -
 
 def _notes(dataset: Dataset, recipe: Recipe, start: LoadedPolicy | None) -> list[str]:
     from il_ros.policies.features import Inputs
-    from il_ros.training import thinning
+    from il_ros.training import thinning, weighting
     from il_ros.training.augmentation.mirror import Mirror
 
     inputs, every = Inputs.for_policy(dataset.contract, recipe.policy), recipe.training.still_every
@@ -82,7 +82,8 @@ def _notes(dataset: Dataset, recipe: Recipe, start: LoadedPolicy | None) -> list
     transferred = "" if start is None else start.metrics.get("transferred", "")
     mirror = recipe.training.mirror
     mirrored = Mirror.of(mirror, dataset.contract).sentence() if mirror else ""
-    return [note for note in (recipe.reason, transferred, thinned, mirrored) if note]
+    corrected = weighting.sentence(dataset.train, recipe.training.weighting)
+    return [note for note in (recipe.reason, transferred, corrected, thinned, mirrored) if note]
 
 
 def _train(
