@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +272,31 @@ def require_known(name: str, changes: Sequence[str]) -> None:
     full = {f"{part}.{key}" for part, given in sections.items() for key in given}
     known = full | {key.partition(".")[2] for key in full}
     changed_values(sections, [change for change in changes if keys[change] not in known or "=" not in change])
+
+
+def require_valid(name: str, changes: Sequence[str]) -> None:
+    """Raise SettingsError on a value that a change gives a key of `training` and that is invalid; it needs no torch.
+
+    `name`: of the recipe; "" is AUTO, for which a value is invalid that no recipe may have. Recipes with own steps,
+    and the keys of `policy`, whose settings are those of a family, are left to `load`.
+    """
+    own = {each.name for each in fields(Training)}
+    mine = [change for change in changes if change.partition("=")[0].strip().removeprefix("training.") in own]
+    faults = []
+    for each in (name,) if name not in ("", AUTO) else shipped():
+        values, source = read(each, ("policy", "training"))
+        if OWN_STEPS in values:
+            continue
+        training = settings.build(Training, values.get("training"), f"{source}: training", RENAMED)
+        sections = changed_values({"training": settings.plain(training)}, mine)
+        try:
+            settings.build(Training, sections["training"], "--set: training", RENAMED)
+        except SettingsError as error:
+            faults.append(error)
+        else:
+            return
+    if faults:
+        raise faults[0]
 
 
 def changed_values(values: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Recipes: files, changes, and rejected values."""
 
+import re
+
 import pytest
 
 from il_ros.core import share
 from il_ros.core.settings import SettingsError
 from il_ros.policies.families.behaviour_cloning import LOSSES
-from il_ros.training.recipe import Recipe, Training, changed, load, require_known
+from il_ros.training.recipe import Recipe, Training, changed, load, require_known, require_valid
 from il_ros.training.trainer.recipe_file import has_own_steps
 
 OF_LOSSES = {
@@ -130,3 +132,21 @@ def test_a_key_that_no_recipe_has_is_found_without_its_family():
     ):
         with pytest.raises(SettingsError, match=why):
             require_known(name, [change])
+
+
+def test_a_value_of_training_that_no_recipe_may_have_is_found_without_its_family(tmp_path):
+    require_valid("", ["lapse=0.2", "training.recovery=3", "policy.hidden=nothing"])  # hidden: what has a family
+    require_valid("", ["keep=success", "test_every=5"])
+    require_valid("", ["accumulate=256", "batch_size=256"])
+    require_valid("gail", ["seed=-1"])  # own steps: they have other settings
+    (mine := tmp_path / "mine.yaml").write_text("training: {test_every: 5, batch_size: 8}\n")
+    require_valid(str(mine), ["keep=success", "accumulate=8"])
+    for name, changes, why in (
+        ("", ["lapse=-1"], "--set: training: lapse is -1.0; it must be finite and above 0"),
+        ("flow", ["training.epochs=0"], "--set: training: epochs is 0; at least 1 is needed"),
+        ("", ["epochs=many"], "--set: training: epochs: must be a whole number, not 'many'"),
+        ("", ["keep=success"], "keep is 'success', but test_every is 0"),
+        (str(mine), ["accumulate=9"], "accumulate is 9; a batch of batch_size 8 cannot be divided"),
+    ):
+        with pytest.raises(SettingsError, match=re.escape(why)):
+            require_valid(name, changes)

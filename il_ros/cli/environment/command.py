@@ -109,9 +109,10 @@ def _require_possible(args: argparse.Namespace) -> None:
     require_file(args.expert.rpartition(":")[0])
     atomic.require_folder(args.root)
     if args.verb == "dagger":
-        from il_ros.training.recipe import require_known
+        from il_ros.training.recipe import require_known, require_valid
 
         require_known(args.recipe, args.set)
+        require_valid(args.recipe, args.set)
         atomic.require_folder(args.out)
         if args.start is not None:
             try:

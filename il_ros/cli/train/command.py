@@ -151,14 +151,17 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; return 0 when done, 130 when stopped, 1 when training failed, 2 on an invalid request."""
-    from il_ros.training.recipe import require_known
+    from il_ros.training.recipe import require_known, require_valid
 
     try:
         require_installed(args.log)
         plan = plan_of(args)
         has_own_steps = _has_own_steps(args)
+        _require_start(args)
         several_seeds.require_possible(args, own_steps=has_own_steps)
         require_known(plan.recipe, plan.changes)
+        if not plan.resume:  # whose recipe is the interrupted one
+            require_valid(plan.recipe, plan.changes)
         if args.environment and args.environment != GRAPH:
             require_task(args.environment)
         # what can be found without torch is found at once
@@ -240,6 +243,16 @@ _OPTIONS = {
     "warm_s": "--warm-seconds",
 }
 """The options whose names differ from those of the plan's fields."""
+
+
+def _require_start(args: argparse.Namespace) -> None:
+    """Raise ValueError on an option of the initial weights without these."""
+    if args.start is not None:
+        return
+    if args.warm_epochs > 0:
+        raise ValueError("--warm-epochs has a meaning with --from only; `--set epochs=N` sets those of any training")
+    if args.warm_seconds > 0 and not args.recorded:
+        raise ValueError("--warm-seconds has a meaning with --from only; `--set seconds=S` limits any training")
 
 
 def _has_own_steps(args: argparse.Namespace) -> bool:

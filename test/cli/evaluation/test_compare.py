@@ -110,6 +110,14 @@ def test_an_unreadable_file_is_named(tmp_path, table, capsys):
     assert "trials.csv: no table of comma-separated values: field larger than" in capsys.readouterr().err
 
 
+def test_a_result_is_not_compared_with_itself(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "v1.json", "./v1.json"]) == 2
+    assert capsys.readouterr().err == (
+        f"il-ros compare: {tmp_path / 'v1.json'}: is given twice; a result says nothing beside itself\n"
+    )
+
+
 def test_unattended_episodes_are_results_too(tmp_path, capsys):
     for name, outcomes in (("old", ("failure", "failure")), ("new", ("success", "failure"))):
         done = tuple(Trial(seed, outcome, "", 1.0, 1.0) for seed, outcome in enumerate(outcomes))
