@@ -167,9 +167,13 @@ def run(args: argparse.Namespace) -> int:
         # what can be found without torch is found at once
         for folder in args.data:
             require_episodes(folder)
-        if args.start is not None:  # a trainer goes on without it; a person mistyped it
+        if args.start is not None:  # a trainer goes on without it; a person named it
             find_checkpoint(args.start)
         atomic.require_folder(plan.out)
+        if args.start is not None:
+            from il_ros.policies import checkpoint  # imports torch
+
+            checkpoint.load(args.start)  # a damaged one; whether its weights fit is said with the data
     except (ValueError, OSError) as error:
         say(f"il-ros train: {worded(error)}", file=sys.stderr)
         return 2

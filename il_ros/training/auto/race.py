@@ -95,8 +95,8 @@ def race(
 ) -> Recipe:
     """Return the recipe that wins; its `reason` also says how the others did. `seconds`: of training, of all together.
 
-    `entrants`: by name, the one that the rules choose first. `on_result` gets a sentence at the start and after each.
-    One whose training fails is out. Raises ValueError when all fail.
+    `entrants`: by name, the one that the rules choose first. `on_result` gets a sentence at the start, and
+    before and after each. One whose training fails is out. Raises ValueError when all fail.
     """
     scores: dict[str, float] = {}
     faults = []
@@ -107,6 +107,7 @@ def race(
     for name, recipe in entrants.items():
         share = seconds / len(entrants)
         limit = min(share, recipe.training.seconds or share)
+        on_result(f"race: training {name} for at most {limit:.3g} s")
         try:
             with tempfile.TemporaryDirectory() as folder:
                 short = replace(recipe, training=replace(recipe.training, seconds=limit))

@@ -264,6 +264,20 @@ def test_an_invalid_request_is_one_clear_line(root, tmp_path, capsys, words, mes
     assert "Traceback" not in printed
 
 
+def test_a_damaged_policy_to_start_from_is_refused(root, tmp_path, capsys):
+    folder, words = tmp_path / "v1", ["train", str(root), *QUICK]
+    assert main([*words, "--out", str(folder)]) == 0
+    weights = folder / "checkpoint" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    capsys.readouterr()
+    assert main([*words, "--out", str(tmp_path / "v2"), "--from", str(folder)]) == 2
+    assert capsys.readouterr().err == (
+        f"il-ros train: {weights}: its checksum differs from the one in config.json: damaged, or from another "
+        "checkpoint\n"
+    )
+    assert not (tmp_path / "v2").exists()
+
+
 def test_an_empty_and_a_missing_folder_are_reported(root, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["train", str(tmp_path / "empty")]) == 2

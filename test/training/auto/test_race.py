@@ -31,7 +31,9 @@ def test_the_best_recipe_wins_and_the_reason_has_all_results():
     assert won.reason == "auto chose long: a race of 60 s of training, in a test: brief 2.0; long 60.0"
     assert said == [
         "race: 2 recipes, 30 s of training each, then tried in a test, which takes its own time",
+        "race: training brief for at most 30 s",
         "race: brief: 2.0",
+        "race: training long for at most 30 s",
         "race: long: 60.0",
     ]
     kept = race.race(entrants, made.dataset(2, 1), by_epochs(lambda other, first: False), 60)
@@ -52,7 +54,7 @@ def test_each_recipe_has_its_share_of_the_time_and_one_that_fails_is_out():
     won = race.race({"strange": strange, "brief": BRIEF}, made.dataset(2, 1), judge, 60, said.append)
     assert won == BRIEF
     assert asked == [30.0]
-    assert said[1].startswith("race: strange is out: device: cuda:99 is not available")
+    assert said[2].startswith("race: strange is out: device: cuda:99 is not available")
     with pytest.raises(ValueError, match="no recipe can be trained: strange: device"):
         race.race({"strange": strange}, made.dataset(2, 1), judge, 60)
 
@@ -142,8 +144,9 @@ def test_a_race_of_recorded_episodes_is_held_by_the_environment_and_kept_in_the_
     assert raced[0].endswith(
         "1 s of training each, then tried in the simulator, 2 starts each, which takes its own time"
     )
-    assert all(": mean return -" in line for line in raced[1:])
-    assert [line.split(":")[1].strip() for line in raced[1:]] == [
+    assert all(line.startswith("race: training ") for line in raced[1::2])
+    assert all(": mean return -" in line for line in raced[2::2])
+    assert [line.split(":")[1].strip() for line in raced[2::2]] == [
         "ensemble",
         "ensemble, absolute error",
         "two_step",
