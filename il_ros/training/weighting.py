@@ -90,7 +90,9 @@ def sentence(episodes: Sequence[EpisodeArrays], weighting: Weighting) -> str:
     changed = {name: value for name, value in weights.items() if value != 1.0}
     if not taken:
         have = "has" if len(changed) == 1 else "have"
-        none = f"{listed([*changed], between=' and ')} {have} no effect: no takeover in the episodes to train on"
+        none = (
+            f"{listed([*changed], between=' and ')} {have} no effect: no takeover in the episodes to train on"
+        )
         return none if changed else ""
     masks = [
         np.any([_around_takeovers(episode, weighting, group) for group in _takeovers(episode)], axis=0)

@@ -135,7 +135,9 @@ def test_a_key_that_no_recipe_has_is_found_without_its_family():
 
 
 def test_a_value_of_training_that_no_recipe_may_have_is_found_without_its_family(tmp_path):
-    require_valid("", ["lapse=0.2", "training.recovery=3", "policy.hidden=nothing"])  # hidden: what has a family
+    require_valid(
+        "", ["lapse=0.2", "training.recovery=3", "policy.hidden=nothing"]
+    )  # hidden: what has a family
     require_valid("", ["keep=success", "test_every=5"])
     require_valid("", ["accumulate=256", "batch_size=256"])
     require_valid("gail", ["seed=-1"])  # own steps: they have other settings

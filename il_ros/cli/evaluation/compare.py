@@ -78,7 +78,9 @@ def compared_in(results: Sequence[Path]) -> list[PairedComparison]:
     if len(results) == 1 and results[0].suffix != ".json":
         names, rows = _table(results[0])
     else:
-        if twice := [path for path, times in Counter(path.resolve() for path in results).items() if times > 1]:
+        if twice := [
+            path for path, times in Counter(path.resolve() for path in results).items() if times > 1
+        ]:
             raise ValueError(f"{twice[0]}: is given twice; a result says nothing beside itself")
         found = [each for path in results for each in _results(path)]
         if len(found) < 2:

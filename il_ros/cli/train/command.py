@@ -254,9 +254,13 @@ def _require_start(args: argparse.Namespace) -> None:
     if args.start is not None:
         return
     if args.warm_epochs > 0:
-        raise ValueError("--warm-epochs has a meaning with --from only; `--set epochs=N` sets those of any training")
+        raise ValueError(
+            "--warm-epochs has a meaning with --from only; `--set epochs=N` sets those of any training"
+        )
     if args.warm_seconds > 0 and not args.recorded:
-        raise ValueError("--warm-seconds has a meaning with --from only; `--set seconds=S` limits any training")
+        raise ValueError(
+            "--warm-seconds has a meaning with --from only; `--set seconds=S` limits any training"
+        )
 
 
 def _has_own_steps(args: argparse.Namespace) -> bool:

@@ -7,6 +7,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from rclpy.task import Future
@@ -17,6 +18,7 @@ from il_ros.nodes.runtime import process
 from il_ros.nodes.runtime.diagnostics import ERROR, WARN, Diagnostics, Status
 from il_ros.nodes.runtime.parameters import declare
 from il_ros.nodes.runtime.publishers import SimulatedTime
+from il_ros.nodes.runtime.terminal import Terminal
 
 ERROR_SHOWN_S = 10.0  # how long the diagnostics show an error of a callback
 CLOCK_SAID_EVERY_S = 10.0
@@ -51,6 +53,8 @@ class Shell(Base):
     alone = False
     """Whether the node is alone in its process and may change process settings."""
     _last_error: tuple[float, str] | None = None
+    screen: Terminal | None = None
+    """The terminal in which the node shows a status: lines of its log are written above that, not into it."""
     diagnostics: Diagnostics
     simulated_time: SimulatedTime
 
@@ -97,8 +101,13 @@ class Shell(Base):
         again = self._last_error is not None and self._last_error[1] == sentence
         if not (again and now_s - self._last_error[0] < 1.0):  # a repeated error is logged once a second
             trace = "" if isinstance(error, EXPLAINED) else "\n" + "".join(traceback.format_exception(error))
-            self.get_logger().error(shown(sentence + trace, lines=True))
+            with self.above_status():
+                self.get_logger().error(shown(sentence + trace, lines=True))
             self._last_error = (now_s, sentence)
+
+    def above_status(self) -> AbstractContextManager[None]:
+        """Return the context in which a line of the log leaves the terminal's status whole."""
+        return nullcontext() if self.screen is None else self.screen.aside()
 
     def _guard(self, callback: Callable[..., Any], where: str) -> Callable[..., Any]:
         @functools.wraps(callback)  # rclpy reads the signature through this
@@ -130,12 +139,14 @@ class Shell(Base):
         status = self.status()
         wrong = self.simulated_time.twice() or self.simulated_time.missing()
         if wrong:
-            self.get_logger().error(shown(wrong), throttle_duration_sec=CLOCK_SAID_EVERY_S)
+            with self.above_status():
+                self.get_logger().error(shown(wrong), throttle_duration_sec=CLOCK_SAID_EVERY_S)
             return Status(ERROR, wrong, status.values)
         if self._last_error is not None and time.monotonic() - self._last_error[0] <= ERROR_SHOWN_S:
             return Status(ERROR, self._last_error[1], status.values)
         if awaited := self.simulated_time.awaited():
-            self.get_logger().info(shown(awaited), once=True)
+            with self.above_status():
+                self.get_logger().info(shown(awaited), once=True)
             return Status(WARN, awaited, status.values)
         return status
 

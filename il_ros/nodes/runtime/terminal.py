@@ -170,6 +170,18 @@ class Terminal:
         self._begin()
         self._write(f"{self._back()}{_erasing(line)}\n{_erasing(self._shown)}")
 
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the status away, and show it again below what is written to the terminal inside the context."""
+        if not self._shown:
+            yield
+            return
+        self._write(f"{self._back()}{_erasing('')}")
+        try:
+            yield
+        finally:
+            self.redraw()
+
     def redraw(self) -> None:
         """Show the status again, for example after the shell wrote to the terminal."""
         shown, self._shown = self._shown, ""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from std_msgs.msg import String
 
+from il_ros.nodes.runtime.managed import PlainNode
 from il_ros.nodes.runtime.qos import LATCHED
 
 AGAIN_S = 0.2
@@ -14,7 +14,7 @@ AGAIN_S = 0.2
 class InstructionPublisher:
     """Publishes the newest instruction on a topic, every AGAIN_S of steady time. `topic`: "" for a session without."""
 
-    def __init__(self, node: Node, topic: str) -> None:
+    def __init__(self, node: PlainNode, topic: str) -> None:
         self._node, self._text = node, ""
         self._publisher = node.create_publisher(String, topic, LATCHED) if topic else None
         if topic:
@@ -27,10 +27,11 @@ class InstructionPublisher:
         assert self._publisher is not None
         others = self._node.count_publishers(self._publisher.topic_name) - 1
         if others:
-            self._node.get_logger().warning(
-                f"{self._publisher.topic_name} has another publisher: policies may hear its instruction instead. A "
-                "simulated task that is told in words says its own"
-            )
+            with self._node.above_status():
+                self._node.get_logger().warning(
+                    f"{self._publisher.topic_name} has another publisher: policies may hear its instruction instead. A "
+                    "simulated task that is told in words says its own"
+                )
 
     def _publish(self) -> None:
         if self._publisher is not None and self._text:

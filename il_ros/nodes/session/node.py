@@ -66,6 +66,7 @@ class Session(managed.PlainNode):
 
     def __init__(self, screen: terminal.Terminal | None, **kwargs: Any) -> None:
         super().__init__("session", **kwargs)
+        self.screen = screen
         chosen = declare_session(self)
         self._options, self._buttons, self._person = chosen.options, chosen.buttons, chosen.person
         self._contract, self._keyboard = chosen.contract, chosen.keyboard

@@ -49,6 +49,7 @@ class TeleopKeyboard(Teleop):
             raise ParameterError(f"{terminal.NO_TERMINAL}, or give parameter keys_topic")
         alone = self._terminal is not None
         self._link = ConsoleLink(self, watched=alone, tell=self._say) if alone else None
+        self.screen = self._terminal
         if self._terminal is not None and self._link is not None:
             self._terminal.on_suspend = self._link.suspend
         sys.stderr.write(f"{self._keyboard.help(alone=alone)}\n")

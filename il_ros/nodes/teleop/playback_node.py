@@ -39,7 +39,7 @@ class PlaybackNode(Teleop):
     """Waits for the key g (or parameter `go`), then proposes the targets of the file `path`."""
 
     def __init__(self, keys: terminal.Terminal | None, **kwargs: Any) -> None:
-        self._terminal = keys
+        self._terminal = self.screen = keys
         super().__init__(**kwargs)
         self.ended: Future = Future()
         self._link = ConsoleLink(self, watched=False)

@@ -250,9 +250,18 @@ def test_an_interrupted_training_is_resumed(root, tmp_path, capsys):
         (["--race", "0"], "il-ros train: --race is 0; it must be a finite number of seconds above 0"),
         (["--race", "nan"], "il-ros train: --race is nan; it must be a finite number of seconds above 0"),
         (["--set", "inputs=[joints,joints]"], "--set: policy: inputs has 'joints' twice; once is enough"),
-        (["--set", "lapse=-1"], "il-ros train: --set: training: lapse is -1.0; it must be finite and above 0"),
-        (["--warm-epochs", "3"], "il-ros train: --warm-epochs has a meaning with --from only; `--set epochs=N`"),
-        (["--warm-seconds", "9"], "il-ros train: --warm-seconds has a meaning with --from only; `--set seconds=S`"),
+        (
+            ["--set", "lapse=-1"],
+            "il-ros train: --set: training: lapse is -1.0; it must be finite and above 0",
+        ),
+        (
+            ["--warm-epochs", "3"],
+            "il-ros train: --warm-epochs has a meaning with --from only; `--set epochs=N`",
+        ),
+        (
+            ["--warm-seconds", "9"],
+            "il-ros train: --warm-seconds has a meaning with --from only; `--set seconds=S`",
+        ),
         (["--warm-epochs", "-1"], "il-ros train: --warm-epochs is -1; it must be a whole number from 0"),
         (["--warm-seconds", "nan"], "il-ros train: --warm-seconds is nan; it must be a finite number"),
     ],

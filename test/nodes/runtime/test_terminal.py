@@ -49,3 +49,24 @@ def test_a_key_pressed_before_the_console_was_ready_does_not_move_the_robot_late
     assert shown_lines.index(TOO_EARLY) < shown_lines.index("g: go")
     for each in (master, slave, screen, shown):
         os.close(each)
+
+
+def test_what_is_written_aside_stands_above_the_status():
+    master, slave = pty.openpty()
+    screen, shown = os.openpty()
+    tty.setraw(shown)
+    terminal = Terminal(slave, shown)
+    with terminal.aside():
+        os.write(shown, b"first\r\n")
+    terminal.show("picture\nstatus")
+    with terminal.aside():
+        os.write(shown, b"log\r\n")
+    assert os.read(screen, 1000).decode() == (
+        "first\r\n"
+        "\rpicture\x1b[K\nstatus\x1b[J"
+        "\r\x1b[1A\x1b[J"  # up to the first line of the status, which is erased
+        "log\r\n"
+        "\rpicture\x1b[K\nstatus\x1b[J"
+    )
+    for each in (master, slave, screen, shown):
+        os.close(each)
