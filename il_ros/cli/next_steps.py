@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from il_ros.core.tables import counted, say
 from il_ros.envs.tasks import is_environment
 from il_ros.episodes.catalogue import Entry, look
+from il_ros.policies.lineage import newest_good
 from il_ros.sim.tasks.task import task_names
 
 _SAME_WORLD = ("simulator", "use_sim_time", "contract", "namespace", "params_file")
@@ -62,6 +63,19 @@ def after_driving(given: Mapping[str, str], default: str) -> str:
     return _line("il-ros", "session", "run", *words, "--checkpoint", given.get("checkpoint", default))
 
 
+def after_correcting(given: Mapping[str, str], policies: Path, before: Collection[str], task: str) -> str:
+    """Return the command that tests the newest good version in `policies` that is not in `before`, "" without one.
+
+    `given`: the arguments of the scenario in which it was trained; `task`: the task of it.
+    """
+    newest = newest_good(policies)
+    if newest is None or newest.name in before:
+        return ""
+    if given.get("sim", "true") == "false":
+        return _drive(newest, newest / "checkpoint" / "contract.yaml", [task])
+    return after_training(newest, newest / "checkpoint", [task])
+
+
 def names(root: Path) -> set[str]:
     """Return the names of the episodes under `root`."""
     return {path.name for path in _folders(root)}
@@ -78,15 +92,18 @@ def _folders(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def tell_recorded(new: Sequence[Entry], root: Path) -> None:
-    """Print how many episodes were recorded, with their outcomes, and the command that trains on them, if any."""
+def tell_recorded(new: Sequence[Entry], root: Path, trained: str = "") -> None:
+    """Print how many episodes were recorded, with their outcomes, and the command that trains on them, if any.
+
+    `trained`: the command to print instead, because a policy has been trained on them.
+    """
     if not new:
         return
     counts = Counter(entry.outcome if entry.usable else entry.state for entry in new)
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
     say(f"{counted(len(new), 'episode')} in {root}: {outcomes}")
     if any(entry.usable for entry in new):
-        tell(after_recording(root))
+        tell(trained or after_recording(root))
 
 
 def tell(command: str) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli import options, session_relabel
+from il_ros.cli import next_steps, options, session_relabel
 from il_ros.cli import run as runner
 from il_ros.core import atomic
 from il_ros.core.tables import say, worded
@@ -56,9 +56,19 @@ def _run(args: argparse.Namespace) -> int:
     except ValueError as error:
         say(f"il-ros session run: {as_flags(str(error), _SCENARIO.arguments)}", file=sys.stderr)
         return 2
+    defaults = {argument.name: argument.default for argument in _SCENARIO.arguments}
+    policies = Path(given.get("policies") or defaults["policies"])
+    versions = next_steps.names(policies)
     status = runner.run_nodes(specs, args.logs)
     root = Path(given.get("root", ROOT.default))
-    return _report(root, None) or status if root.is_dir() else status
+    if not root.is_dir():
+        return status
+    failed = _report(root, None)
+    if trained := next_steps.after_correcting(
+        given, policies, versions, given.get("task") or defaults["task"]
+    ):
+        next_steps.tell(trained)
+    return failed or status
 
 
 def _report(root: Path, output: Path | None) -> int:

@@ -3,6 +3,7 @@
 import shlex
 
 import made_episodes as made
+import made_versions
 import pytest
 
 from il_ros.cli import main, next_steps, run
@@ -132,6 +133,25 @@ def test_what_was_recorded_is_told_with_the_next_step(tmp_path, capsys):
     )
     next_steps.tell_recorded([], root)
     assert capsys.readouterr().out == ""
+
+
+def test_what_was_trained_meanwhile_is_tested_next(tmp_path, capsys):
+    policies = tmp_path / "policies"
+    made_versions.version(policies, 1)
+    before = next_steps.names(policies)
+    assert next_steps.after_correcting({}, policies, before, "push") == ""
+    assert next_steps.after_correcting({}, tmp_path / "nowhere", set(), "push") == ""
+    v2 = made_versions.version(policies, 2)
+    command = next_steps.after_correcting({}, policies, before, "push")
+    assert command == f"il-ros evaluate {v2}"
+    assert next_steps.after_correcting({"sim": "false"}, policies, before, "fold") == (
+        f"il-ros run deploy --sim false --task fold --contract {v2}/checkpoint/contract.yaml --checkpoint {v2}"
+    )
+    made.write(tmp_path / "episodes", made.recorded(10), number=1, outcome="success")
+    next_steps.tell_recorded(
+        next_steps.recorded_since(tmp_path / "episodes", set()), tmp_path / "episodes", command
+    )
+    assert capsys.readouterr().out == f"1 episode in {tmp_path}/episodes: 1 success\nnext: {command}\n"
 
 
 def test_a_check_that_fails_starts_no_node_and_keeps_the_logs_of_the_last_run(capsys, tmp_path):
