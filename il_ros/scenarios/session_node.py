@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from il_ros.core import contract as contracts
 from il_ros.core.contract import ContractError
 from il_ros.core.specs import COMPRESSED_IMAGE
+from il_ros.policies.lineage import CheckpointError, find_policy
 from il_ros.scenarios.given import Given, number, whole_number
 from il_ros.scenarios.graph import Value
 from il_ros.session.setup import SessionOptions
@@ -41,6 +44,7 @@ def session_parameters(given: Given, contract: str) -> dict[str, Value]:
         "time_limit_s": options.time_limit_s,
         "seed": options.seed,
         "person": person,
+        "awaits_policy": person == "simulated" and _holds_policy(given.get("checkpoint", "")),
         "trainer": options.trainer,
         "recorder": options.recorder,
         "driving_keys": given["expert"] == "keyboard",
@@ -50,6 +54,14 @@ def session_parameters(given: Given, contract: str) -> dict[str, Value]:
         "report": given["root"] if given.get("report") == "true" else "",
         "episodes": max(1, whole_number(given, "episodes")),
     }
+
+
+def _holds_policy(folder: str) -> bool:
+    """Return whether there is a policy to begin with; the server otherwise waits for the first one."""
+    try:
+        return bool(folder) and find_policy(Path(folder)).is_dir()
+    except CheckpointError:
+        return False
 
 
 def goal_of(task: str) -> str:

@@ -30,11 +30,21 @@ The robot lags the advice by a few ticks, so a policy that stands still is two t
 
 
 class SimulatedPerson:
-    """Starts `episodes` episodes, operates them, and ends the session."""
+    """Starts `episodes` episodes, operates them, and ends the session.
+
+    `awaits_policy`: starts none before a policy is loaded, because there is one to correct.
+    """
 
     def __init__(
-        self, contract: Contract, human_model: HumanModel, episodes: int, rng: np.random.Generator
+        self,
+        contract: Contract,
+        human_model: HumanModel,
+        episodes: int,
+        rng: np.random.Generator,
+        *,
+        awaits_policy: bool = False,
     ) -> None:
+        self._awaits_policy = awaits_policy
         self._human_model, self._episodes, self._rng = human_model, episodes, rng
         self._velocity = velocities(contract)
         self._contract = contract
@@ -81,6 +91,8 @@ class SimulatedPerson:
         self._expert_gave_up = False
         if self._intervener is not None:
             self._intervener.begin()
+        if self._awaits_policy and not state.policy:
+            return ""
         return keys.END if state.done >= self._episodes else keys.NEXT
 
     def _during(self, state: SessionState, now_s: float) -> str:

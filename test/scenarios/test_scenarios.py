@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import made_versions
 import pytest
 
 from il_ros.core import contract, share
@@ -124,6 +125,14 @@ def test_for_unattended_use_the_policy_drives_at_once(scenario, given):
 def test_a_simulated_person_lets_the_policy_drive_as_a_person_does():
     given = {"episodes": "3", "person": "simulated"}
     assert parameter("dagger", "dagger_supervisor", "start", **given) == "rest"
+
+
+def test_a_simulated_person_awaits_a_policy_where_there_is_one(tmp_path):
+    given = {"episodes": "3", "person": "simulated"}
+    assert parameter("dagger", "session", "awaits_policy", **given, checkpoint=str(tmp_path)) is False
+    made_versions.version(tmp_path, 1)
+    assert parameter("dagger", "session", "awaits_policy", **given, checkpoint=str(tmp_path)) is True
+    assert parameter("dagger", "session", "awaits_policy", checkpoint=str(tmp_path)) is False  # a person
 
 
 def test_commands_are_forwarded_to_action_servers_by_nodes_of_their_own(tmp_path):

@@ -105,3 +105,12 @@ def test_an_episode_that_the_expert_gives_up_is_a_failure():
     operator.give_up()
     assert operator.person.command(operator.state, operator.now_s + 1.2 * PATIENCE_S) == ""
     assert operator.person.command(operator.state, operator.now_s + 2.3 * PATIENCE_S) == keys.FAILURE
+
+
+def test_no_episode_starts_before_the_policy_that_is_to_be_corrected():
+    waits = SimulatedPerson(CONTRACT, CALM, 2, np.random.default_rng(0), awaits_policy=True)
+    rests = replace(RUNNING, recording="", driver=NOBODY)
+    assert waits.command(rests, 10.0) == ""
+    assert waits.command(replace(rests, policy="v1"), 10.0) == keys.NEXT
+    without = SimulatedPerson(CONTRACT, CALM, 2, np.random.default_rng(0))
+    assert without.command(rests, 10.0) == keys.NEXT

@@ -63,6 +63,10 @@ def declare_session(node: Node) -> SessionSetup:
         node, "episodes", 10, "episodes after which a simulated person ends the session", minimum=1,
         read_only=True,
     )  # fmt: skip
+    awaits_policy = declare(
+        node, "awaits_policy", False, "a simulated person starts no episode before a policy is loaded",
+        read_only=True,
+    )  # fmt: skip
     root = declare(
         node, "root", "episodes", "folder of the episodes, for the commands that the console prints",
         read_only=True,
@@ -116,7 +120,8 @@ def declare_session(node: Node) -> SessionSetup:
         load_contract(value(node, "contract")) if operator == "simulated" or driven or moments else None
     )
     if operator == "simulated":
-        person = SimulatedPerson(contract, USUAL, episodes, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        person = SimulatedPerson(contract, USUAL, episodes, rng, awaits_policy=awaits_policy)
     elif driven:
         keyboard = Keyboard(contract, KeyTimes())
         driving = tuple(keyboard.help(alone=False).splitlines())
