@@ -119,7 +119,7 @@ class Decider:
 
     @property
     def generation_ns(self) -> int:
-        """The tick at which the generation began."""
+        """The tick at which the newest generation of all action groups began."""
         return self._generations.from_ns
 
     def switch(self, mode: Mode, now_ns: int) -> None:

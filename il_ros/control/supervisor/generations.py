@@ -22,7 +22,7 @@ class Generations:
     def __init__(self, groups: Sequence[str] = (WHOLE,)) -> None:
         self.number = 1
         self.from_ns = 0
-        """The tick at which the current generation of any group began."""
+        """The tick at which the newest generation of all groups at once began."""
         self._fresh_from_ns = dict.fromkeys(groups, 0)
         self._required: dict[str, dict[str, int]] = {group: {} for group in groups}
 
@@ -32,7 +32,8 @@ class Generations:
         `proposing`: the groups that it concerns, and in each the sources that proposed before it.
         """
         self.number += 1
-        self.from_ns = from_ns
+        if proposing.keys() == self._required.keys():
+            self.from_ns = from_ns
         for group, names in proposing.items():
             self._fresh_from_ns[group] = from_ns
             self._required[group] |= dict.fromkeys(names, self.number)

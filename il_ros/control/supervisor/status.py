@@ -13,8 +13,9 @@ def status(supervision: Supervision, contract: Contract, now_ns: int, steady_ns:
     """Return the authority with its reason, the generation, and the states of mode, emergency stop and sources.
 
     When `generation` increases, sources should discard chunks, and send it in their proposals; what they observed
-    before the tick `generation_ns` is not played. `episode_ns` is when the last episode began, by the node's clock, 0
-    without one: windows of past ticks begin there, whoever drove since.
+    before the tick `generation_ns`, at which the last one of all action groups began, is not played. `episode_ns` is
+    when the last episode began, by the node's clock, 0 without one: windows of past ticks begin there, whoever drove
+    since.
     """
     absences = supervision.proposal_buffer.absent(now_ns, steady_ns)
     sources = {}

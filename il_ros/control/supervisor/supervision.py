@@ -122,7 +122,7 @@ class Supervision:
 
     @property
     def generation_ns(self) -> int:
-        """The tick at which the generation began."""
+        """The tick at which the newest generation of all action groups began."""
         return self._decider.generation_ns
 
     @property

@@ -122,6 +122,21 @@ def test_the_expert_takes_the_arm_that_it_proposes_for(mode):
     assert math.isnan(expert[RIGHT])
 
 
+def test_the_generation_of_all_arms_began_where_both_were_handed_over():
+    arms = Arms()
+    arms.policy_drives(0)
+    assert arms.core.generation_ns == arms.at(0)
+    arms.measure(1)
+    arms.propose(1, "expert", -0.02, None)
+    generation = arms.propose(1, "policy", 0.02, 0.02).generation
+    assert arms.core.generation_ns == arms.at(0)  # the other arm's chunk is still played
+    arms.measure(2)
+    arms.propose(2, "expert", -0.02, 0.02)
+    assert arms.core.generation == generation + 1
+    arms.core.restart()
+    assert arms.core.generation_ns > arms.at(1)
+
+
 def test_only_the_corrected_arm_is_labelled():
     arms = Arms()
     arms.policy_drives()
