@@ -138,8 +138,9 @@ def _results(place: Path) -> Sequence[Reader]:
         for seed in range(4)
     ]
     unattended = json.dumps({"version": "v2", "episodes": driven}).encode()
-    other = place / "first.json"
+    other, alone = place / "first.json", place / "alone.json"
     other.write_bytes(trials)
+    alone.write_bytes(unattended)
     table = b"v1,v2, v3\nsuccess,failure,1\n1.5,2,-1e3\n\n0,failure,success\n"
     return [
         Reader(
@@ -152,7 +153,7 @@ def _results(place: Path) -> Sequence[Reader]:
         ),
         Reader(
             "unattended result", (unattended,), mutated_json,
-            _written(place / "third.json", lambda path: compare.compared_in([path, path])), (ValueError,),
+            _written(place / "third.json", lambda path: compare.compared_in([alone, path])), (ValueError,),
         ),
     ]  # fmt: skip
 

@@ -73,7 +73,7 @@ def test_a_deployed_policy_rests_until_a_key_and_stops_when_the_console_is_suspe
 
     deployed.continue_()
     graph.until(lambda: not termios.tcgetattr(deployed.terminal)[3] & termios.ECHO, "single keys")
-    shown("STOPPED")
+    shown("STOPPED: ")  # not the policy's "STOPPED EARLY": a key before it would clear nothing
     deployed.type("c")
     shown("the emergency stop is cleared")
     driven_by(NOBODY, "at rest")
