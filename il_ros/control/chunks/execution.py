@@ -66,6 +66,7 @@ class ChunkPlayer:
         """Forget all chunks; the next computation is due at once."""
         self._chunks.clear()
         self._begun_ns, self._played = None, (0, 0)
+        self._observed_ns = self._from_ns = 0
 
     def renew(self) -> None:
         """Have the next computation due at once; its chunk replaces all others, which are played until then."""

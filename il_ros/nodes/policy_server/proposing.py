@@ -118,7 +118,7 @@ class PolicyProposer(Proposer):
         self._proposed_last: Answer | None = None
         """What was proposed for the newest answered tick."""
         self._first_ns: int | None = None
-        """The first tick for which anything was proposed."""
+        """The first tick for which anything was proposed since all was dropped."""
         super().__init__(node, contract, source, lambda observation: None, optional=optional)
 
     @property
@@ -135,6 +135,7 @@ class PolicyProposer(Proposer):
         """Drop all that was observed and computed so far; a running computation ends without effect."""
         self._running = self._waiting = self._last = None
         self._newest_ns = self._answered_ns = 0
+        self._first_ns = None
         self._chunks.clear()
 
     def interrupt_chunks(self, from_ns: int) -> None:

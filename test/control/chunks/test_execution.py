@@ -98,6 +98,10 @@ def test_ticks_in_which_nothing_was_played_do_not_count():
     own.clear()
     own.add(tick(20), chunk(51, 52), tick(22))  # shorter than its computation took
     assert len(own.left(tick(22))) == 0
+    own.clear()  # the clock was set back to before the handover
+    own.add(tick(1), chunk(61, 62, 63), tick(1))
+    own.add(tick(1), chunk(71, 72, 73), tick(2))
+    assert own.left(tick(2))[:, 0].tolist() == [72, 73]
 
 
 def test_a_chunk_that_was_begun_while_the_robot_held_does_not_count_that_either():
