@@ -106,20 +106,17 @@ class ChunkPlayer:
         `next_ns`: the next tick to be played; None: the observed one. Ticks before it that no chunk reached do not
         count, if the chunk is longer than its computation took.
         """
-        first_ns = observed_ns
+        first_ns, (begun_ns, ended_ns) = observed_ns, self._played
         if next_ns is not None and len(steps_left(chunk, observed_ns, next_ns, self._period_ns)):
-            begun_ns, ended_ns = self._played
-            held_ns = max(0, min(begun_ns, next_ns) - observed_ns) + max(
-                0, next_ns - max(ended_ns, observed_ns)
-            )
-            first_ns += round(held_ns / self._period_ns) * self._period_ns
+            before_ns = max(0, min(begun_ns, next_ns) - observed_ns)
+            after_ns = max(0, next_ns - max(ended_ns, observed_ns))
+            first_ns += round((before_ns + after_ns) / self._period_ns) * self._period_ns
         if self._execution.ensemble < 0 or self._alone:
             self._chunks.clear()
         self._alone = False
         self._chunks.append((first_ns, chunk))
         self._observed_ns = observed_ns
         if observed_ns >= self._from_ns:
-            begun_ns, ended_ns = self._played
             whole = first_ns <= ended_ns + self._period_ns // 2
             self._played = begun_ns if whole else first_ns, first_ns + len(chunk) * self._period_ns
 

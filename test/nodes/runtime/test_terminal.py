@@ -19,6 +19,15 @@ def written_to(screen, last):
 
 
 @pytest.fixture
+def ends():
+    """Both ends of a keyboard and of a screen: master, slave, screen and what is shown."""
+    opened = (*pty.openpty(), *os.openpty())
+    yield opened
+    for each in opened:
+        os.close(each)
+
+
+@pytest.fixture
 def hang_ups():
     """The hang-ups that this process receives."""
     received = []
@@ -44,9 +53,8 @@ def test_a_terminal_lost_without_a_signal_stops_the_robot_and_ends_the_process(h
     os.close(slave)
 
 
-def test_a_key_pressed_before_the_console_was_ready_does_not_move_the_robot_later():
-    master, slave = pty.openpty()
-    screen, shown = os.openpty()
+def test_a_key_pressed_before_the_console_was_ready_does_not_move_the_robot_later(ends):
+    master, slave, screen, shown = ends
     tty.setcbreak(slave)
     terminal = Terminal(slave, shown)
     os.write(master, b"\x1b[A1g n\x04")
@@ -54,13 +62,10 @@ def test_a_key_pressed_before_the_console_was_ready_does_not_move_the_robot_late
     os.write(master, b"\x1b[A1")  # after the first line, before the first look
     assert terminal.pressed() == [*ALWAYS, "\x1b[A", "1"]  # the stop counts whenever it is pressed
     assert TOO_EARLY in written_to(screen, b"g: go")
-    for each in (master, slave, screen, shown):
-        os.close(each)
 
 
-def test_what_is_written_aside_stands_above_the_status():
-    master, slave = pty.openpty()
-    screen, shown = os.openpty()
+def test_what_is_written_aside_stands_above_the_status(ends):
+    _, slave, screen, shown = ends
     tty.setraw(shown)
     terminal = Terminal(slave, shown)
     with terminal.aside():
@@ -75,5 +80,3 @@ def test_what_is_written_aside_stands_above_the_status():
         "log\r\n"
         "\rpicture\x1b[K\nstatus\x1b[J"
     )
-    for each in (master, slave, screen, shown):
-        os.close(each)
