@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from il_ros.core.tables import counted, say
@@ -74,6 +74,18 @@ def after_correcting(given: Mapping[str, str], policies: Path, before: Collectio
     if given.get("sim", "true") == "false":
         return _drive(newest, newest / "checkpoint" / "contract.yaml", [task])
     return after_training(newest, newest / "checkpoint", [task])
+
+
+def correcting(given: Mapping[str, str], defaults: Mapping[str, str]) -> Callable[[], str]:
+    """Return what names, after a run, the command that tests the newest good version that was trained in it.
+
+    `given`, `defaults`: the scenario's arguments; without `policies` among them nothing is trained.
+    """
+    if "policies" not in defaults:
+        return lambda: ""
+    policies = Path(given.get("policies") or defaults["policies"])
+    before, task = names(policies), given.get("task") or defaults.get("task", "")
+    return lambda: after_correcting(given, policies, before, task)
 
 
 def names(root: Path) -> set[str]:

@@ -53,13 +53,10 @@ def run(args: argparse.Namespace) -> int:
     records = any(isinstance(spec, NodeSpec) and spec.executable == "recorder" for spec in specs)
     root = Path(given.get("root") or defaults.get("root", ""))
     before = next_steps.names(root) if records else set()
-    policies = Path(given.get("policies") or defaults["policies"]) if "policies" in defaults else None
-    versions = next_steps.names(policies) if policies else set()
+    trained = next_steps.correcting(given, defaults)
     status = run_nodes(specs, args.logs)
     new = next_steps.recorded_since(root, before) if records else []
-    task = given.get("task") or defaults.get("task", "")
-    trained = next_steps.after_correcting(given, policies, versions, task) if policies else ""
-    next_steps.tell_recorded(new, root, trained)
+    next_steps.tell_recorded(new, root, trained())
     if scenario.name == "deploy" and status == 0 and not any(entry.usable for entry in new):
         next_steps.tell(next_steps.after_driving(given, defaults["checkpoint"]))
     return status

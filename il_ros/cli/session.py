@@ -56,18 +56,16 @@ def _run(args: argparse.Namespace) -> int:
     except ValueError as error:
         say(f"il-ros session run: {as_flags(str(error), _SCENARIO.arguments)}", file=sys.stderr)
         return 2
-    defaults = {argument.name: argument.default for argument in _SCENARIO.arguments}
-    policies = Path(given.get("policies") or defaults["policies"])
-    versions = next_steps.names(policies)
+    trained = next_steps.correcting(
+        given, {argument.name: argument.default for argument in _SCENARIO.arguments}
+    )
     status = runner.run_nodes(specs, args.logs)
     root = Path(given.get("root", ROOT.default))
     if not root.is_dir():
         return status
     failed = _report(root, None)
-    if trained := next_steps.after_correcting(
-        given, policies, versions, given.get("task") or defaults["task"]
-    ):
-        next_steps.tell(trained)
+    if command := trained():
+        next_steps.tell(command)
     return failed or status
 
 
