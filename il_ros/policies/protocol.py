@@ -197,12 +197,14 @@ class ParameterGroup:
 class Perceptrons:
     """The claim that a policy's loss is that of K parallel perceptrons on the flat state; it is checked before use.
 
-    `layers`: modules with `weight` and `bias`, ReLU in between: nn.Linear (K = 1), or (K, in, out) and (K, 1, out).
+    `layers`: modules with `weight` and `bias`: nn.Linear (K = 1), or (K, in, out) and (K, 1, out). `activation`: the
+    name of what is between them, see `il_ros.policies.networks.activations`.
     `loss`: the name of the elementwise loss. `step_weights`: maps action (B, H, A) and weight (B, H, G) or None to
     the weights of steps, (B, H, G), (B, K, H, G) or None.
     """
 
     layers: Sequence[nn.Module]
+    activation: str
     loss: str
     step_weights: Callable[[Tensor, Tensor | None], Tensor | None]
 

@@ -62,7 +62,7 @@ def unusable(start: LoadedPolicy, contract: Contract, recipe: ImitationRecipe) -
     network = start.network
     if not isinstance(_clone_in(network), ActorNetwork):
         return f"family is {start.family}; one of actor or guided is needed"
-    for name in ("inputs", "hidden"):
+    for name in ("inputs", "hidden", "activation"):
         before, now = getattr(start.settings, name), getattr(recipe.policy, name)
         if before != now:
             return f"policy.{name} is {before}, the recipe's {now}"

@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from il_ros.core.contract import Contract
-from il_ros.core.settings import check_widths
+from il_ros.core.settings import check_widths, one_of
 from il_ros.core.specs import CHOICE
 from il_ros.policies.families.registry import Family
+from il_ros.policies.networks import activations
 from il_ros.policies.networks.numpy_forward import ensemble_forward
 from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state
 from il_ros.policies.protocol import (
@@ -47,10 +48,12 @@ class Actor(PolicySettings):
     reads_images: ClassVar[bool] = False
 
     hidden: tuple[int, ...] = (64, 64)
+    activation: str = activations.RELU
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_widths("hidden", self.hidden)
+        one_of("activation", self.activation, activations.ACTIVATIONS)
         if self.action_scale != "min_max":
             raise ValueError(
                 f"action_scale is '{self.action_scale}'; actions are squashed to -1..1: min_max is needed"
@@ -65,7 +68,7 @@ class ActorNetwork(PolicyModel):
         self.shape = (settings.horizon, spec.action_size)
         self.chooses = is_choice(spec.contract)
         inputs = settings.history * len(spec.inputs.groups)
-        self.perceptron = SeededMlp(1, actor_sizes(inputs, settings, spec.action_size, self.chooses))
+        self.perceptron = perceptrons(1, inputs, settings, spec.action_size, self.chooses)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the outputs (B, H, A), or (B, H, 2 * A)."""
@@ -96,7 +99,8 @@ class ActorNetwork(PolicyModel):
     def numpy_forward(self) -> NumpyForward | None:
         """See `PolicyModel.numpy_forward`."""
         layers = self.perceptron.linear_layers()
-        forward = ensemble_forward([layer.weight for layer in layers], [layer.bias for layer in layers])
+        weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
+        forward = ensemble_forward(weights, biases, self.perceptron.activation)
         (horizon, size), chooses = self.shape, self.chooses
 
         def answer(state: Array) -> tuple[Array, float | None]:
@@ -121,10 +125,10 @@ def is_choice(contract: Contract) -> bool:
     return bool(choices)
 
 
-def actor_sizes(inputs: int, settings: Actor, action_size: int, chooses: bool) -> tuple[int, ...]:
-    """Return the widths of an actor's layers; `inputs`: state features of a window."""
+def perceptrons(seeds: int, inputs: int, settings: Actor, action_size: int, chooses: bool) -> SeededMlp:
+    """Return the networks of as many actors; `inputs`: state features of a window."""
     outputs = settings.horizon * action_size * (1 if chooses else 2)
-    return (inputs + 1, *settings.hidden, outputs)
+    return SeededMlp(seeds, (inputs + 1, *settings.hidden, outputs), settings.activation)
 
 
 def squashed_gaussian(outputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ from il_ros.policies.heads.deterministic import DeterministicHead
 from il_ros.policies.heads.gaussian import GAUSSIAN, GaussianHead
 from il_ros.policies.heads.head import ANSWERS, COMPONENT, ELEMENTWISE, MODE
 from il_ros.policies.heads.mixture import MIXTURE, MixtureHead
+from il_ros.policies.networks import activations
 from il_ros.policies.networks.cameras import PictureSettings, camera_encoders, with_camera_features
 from il_ros.policies.networks.numpy_forward import mlp_forward
 from il_ros.policies.protocol import (
@@ -40,6 +41,7 @@ class BehaviourCloning(PictureSettings):
     """The settings of the network; config/training/*.yaml explain each."""
 
     hidden: tuple[int, ...] = (256, 256)
+    activation: str = activations.RELU
     loss: str = "mse"
     variance_power: float = 0.5
     components: int = 5
@@ -49,6 +51,7 @@ class BehaviourCloning(PictureSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_widths("hidden", self.hidden)
+        one_of("activation", self.activation, activations.ACTIVATIONS)
         one_of("loss", self.loss, LOSSES)
         if not 0 <= self.variance_power <= 1:
             raise ValueError(f"variance_power is {self.variance_power}; it must be between 0 and 1")
@@ -79,7 +82,7 @@ class BehaviourCloningNetwork(PolicyModel):
         width = settings.history * (width + len(spec.inputs.groups))
         layers: list[nn.Module] = []
         for after in settings.hidden:
-            layers += [nn.Linear(width, after), nn.ReLU()]
+            layers += [nn.Linear(width, after), activations.module(settings.activation)]
             width = after
         self.trunk = nn.Sequential(*layers)
         self.head = made_head(settings, width, spec)
@@ -107,13 +110,17 @@ class BehaviourCloningNetwork(PolicyModel):
 
     def perceptrons(self) -> Perceptrons | None:
         """See `PolicyModel.perceptrons`; None with cameras."""
-        return None if self.cameras else Perceptrons(self.linear_layers(), self.head.loss_name, _unchanged)
+        if self.cameras:
+            return None
+        activation = self.settings.activation
+        return Perceptrons(self.linear_layers(), activation, self.head.loss_name, _unchanged)
 
     def numpy_forward(self) -> NumpyForward | None:
         """See `PolicyModel.numpy_forward`; None with cameras, and where the answer is drawn."""
         if self.cameras or self.head.drawn:
             return None
-        forward, decode = mlp_forward(self.linear_layers()), self.head.decode
+        decode = self.head.decode
+        forward = mlp_forward(self.linear_layers(), self.settings.activation)
         return lambda state: decode(forward(state))
 
 

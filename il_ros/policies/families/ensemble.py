@@ -18,7 +18,7 @@ from il_ros.core.settings import at_least, one_of
 from il_ros.policies.families.behaviour_cloning import BehaviourCloning
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.head import ELEMENTWISE
-from il_ros.policies.networks import together
+from il_ros.policies.networks import activations, together
 from il_ros.policies.networks.cameras import camera_encoders, with_camera_features
 from il_ros.policies.networks.numpy_forward import ensemble_forward
 from il_ros.policies.protocol import (
@@ -101,12 +101,12 @@ class EnsembleNetwork(PolicyModel):
 
     def __init__(self, settings: Ensemble, spec: ModelSpec) -> None:
         super().__init__()
-        self.bootstrap = settings.bootstrap
+        self.bootstrap, self.activation = settings.bootstrap, settings.activation
         self.cameras, width = camera_encoders(settings, spec)
         width = settings.history * (width + len(spec.inputs.groups))
         layers: list[nn.Module] = []
         for after in settings.hidden:
-            layers += [MemberLinear(settings.members, width, after), nn.ReLU()]
+            layers += [MemberLinear(settings.members, width, after), activations.module(settings.activation)]
             width = after
         self.trunk = nn.Sequential(*layers)
         self.head: EnsembleHead = EnsembleHead(width, (settings.horizon, spec.action_size), settings)
@@ -142,18 +142,17 @@ class EnsembleNetwork(PolicyModel):
 
     def perceptrons(self) -> Perceptrons | None:
         """See `PolicyModel.perceptrons`; None with cameras."""
-        return (
-            None
-            if self.cameras
-            else Perceptrons(self.member_layers(), self.head.loss_name, self.step_weights)
-        )
+        if self.cameras:
+            return None
+        return Perceptrons(self.member_layers(), self.activation, self.head.loss_name, self.step_weights)
 
     def numpy_forward(self) -> NumpyForward | None:
         """See `PolicyModel.numpy_forward`; None with cameras."""
         if self.cameras:
             return None
         layers, decode = self.member_layers(), self.head.decode
-        forward = ensemble_forward([layer.weight for layer in layers], [layer.bias for layer in layers])
+        weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
+        forward = ensemble_forward(weights, biases, self.activation)
         return lambda state: decode(forward(state))
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from il_ros.core.settings import check_widths, one_of
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.head import ELEMENTWISE
-from il_ros.policies.networks import together
+from il_ros.policies.networks import activations, together
 from il_ros.policies.networks.cameras import PictureSettings, camera_encoders, with_camera_features
 from il_ros.policies.protocol import (
     Actions,
@@ -43,11 +43,13 @@ class Inverse(PictureSettings):
     rule: ClassVar[Rule] = DRIVEN
 
     hidden: tuple[int, ...] = (256, 256)
+    activation: str = activations.RELU
     loss: str = "l1"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_widths("hidden", self.hidden)
+        one_of("activation", self.activation, activations.ACTIVATIONS)
         one_of("loss", self.loss, tuple(ELEMENTWISE))
 
     @property
@@ -75,7 +77,7 @@ class InverseNetwork(PolicyModel):
         self.straight = nn.Linear(width, settings.horizon * spec.action_size)
         layers: list[nn.Module] = []
         for after in settings.hidden:
-            layers += [nn.Linear(width, after), nn.ReLU()]
+            layers += [nn.Linear(width, after), activations.module(settings.activation)]
             width = after
         self.bent = nn.Sequential(*layers, nn.Linear(width, settings.horizon * spec.action_size))
 

@@ -27,7 +27,7 @@ from il_ros.policies.families.ensemble import MemberLinear
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.head import ELEMENTWISE
 from il_ros.policies.heads.mixture import drawn_by
-from il_ros.policies.networks import together
+from il_ros.policies.networks import activations, together
 from il_ros.policies.networks.cameras import PictureSettings, camera_encoders, with_camera_features
 from il_ros.policies.protocol import (
     Actions,
@@ -61,6 +61,7 @@ class MixtureOfExperts(PictureSettings):
     horizon: int = 8
     experts: int = 4
     hidden: tuple[int, ...] = (64, 64)
+    activation: str = activations.RELU
     loss: str = "mse"
     relaxation: float = 0.5
     relaxed_until: float = 0.6
@@ -74,6 +75,7 @@ class MixtureOfExperts(PictureSettings):
         if self.experts > MOST_EXPERTS:
             raise ValueError(f"experts is {self.experts}; at most {MOST_EXPERTS}")
         check_widths("hidden", self.hidden)
+        one_of("activation", self.activation, activations.ACTIVATIONS)
         one_of("loss", self.loss, tuple(ELEMENTWISE))
         for name in ("relaxation", "gate_weight", "different"):
             at_least(name, getattr(self, name), 0)
@@ -97,8 +99,8 @@ class MixtureOfExpertsNetwork(PolicyModel):
         experts: list[nn.Module] = []
         gate: list[nn.Module] = []
         for after in settings.hidden:
-            experts += [MemberLinear(settings.experts, width, after), nn.ReLU()]
-            gate += [nn.Linear(width, after), nn.ReLU()]
+            experts += [MemberLinear(settings.experts, width, after), activations.module(settings.activation)]
+            gate += [nn.Linear(width, after), activations.module(settings.activation)]
             width = after
         self.experts = nn.Sequential(
             *experts, MemberLinear(settings.experts, width, math.prod(self.chunk_shape))

@@ -14,18 +14,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from il_ros.policies.families.ensemble import MemberLinear
+from il_ros.policies.networks import activations
 from il_ros.policies.protocol import Window
 
 
 class SeededMlp(nn.Module):
-    """K perceptrons with ReLU between their layers: (K, B, sizes[0]) to (K, B, sizes[-1]).
+    """K perceptrons: (K, B, sizes[0]) to (K, B, sizes[-1]).
 
-    `layer_norm`: normalise before each ReLU, without parameters.
+    `activation`: the one between the layers; `layer_norm`: normalise before it, without parameters.
     """
 
-    def __init__(self, seeds: int, sizes: Sequence[int], *, layer_norm: bool = False) -> None:
+    def __init__(
+        self,
+        seeds: int,
+        sizes: Sequence[int],
+        activation: str = activations.RELU,
+        *,
+        layer_norm: bool = False,
+    ) -> None:
         super().__init__()
         self.seeds, self._normalised = seeds, layer_norm
+        self.activation = activation
+        self._activate = activations.module(activation)
         self.layers = nn.ModuleList(MemberLinear(seeds, *shape) for shape in pairwise(sizes))
 
     def linear_layers(self) -> list[MemberLinear]:
@@ -40,7 +50,7 @@ class SeededMlp(nn.Module):
             if index < last:
                 if self._normalised:
                     values = functional.layer_norm(values, values.shape[-1:])
-                values = functional.relu(values)
+                values = self._activate(values)
         return values
 
     def of_rows(self, rows: Tensor) -> Tensor:

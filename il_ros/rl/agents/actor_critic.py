@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from il_ros.policies.families.actor import (
     ActorNetwork,
-    actor_sizes,
     drawn_log_densities,
     log_densities,
     squashed_gaussian,
@@ -46,9 +45,7 @@ class SoftActorCritic:
         self.policy = shape.actor
         self._settings, self._seeds, self._actions = settings, shape.seeds, shape.actions
         self._clone_use, self._bounds = clone_use or CloneUse(), bounds
-        self._actor = SeededMlp(
-            shape.seeds, actor_sizes(shape.inputs, shape.actor, shape.actions, chooses=False)
-        )
+        self._actor = shape.actors(chooses=False)
         self._critics = SeededMlp(
             2 * shape.seeds,
             (shape.inputs + 1 + shape.actions, settings.hidden, settings.hidden, 1),

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from il_ros.core.settings import at_least, one_of, require_width
-from il_ros.policies.families.actor import Actor, ActorNetwork
+from il_ros.policies.families.actor import Actor, ActorNetwork, perceptrons
+from il_ros.policies.networks.seeded_mlp import SeededMlp
 from il_ros.policies.protocol import PolicyModel, Window
 from il_ros.rewards.protocol import Transition
 
@@ -106,6 +107,10 @@ class Shape:
     inputs: int
     actions: int
     actor: Actor
+
+    def actors(self, *, chooses: bool) -> SeededMlp:
+        """Return the networks of K actors; `chooses`: their action is a choice."""
+        return perceptrons(self.seeds, self.inputs, self.actor, self.actions, chooses)
 
 
 class Agent(Protocol):

@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from il_ros.policies.families.actor import ActorNetwork, actor_sizes, squashed_gaussian
+from il_ros.policies.families.actor import ActorNetwork, squashed_gaussian
 from il_ros.policies.families.guided import CHOICE, GuidedNetwork
-from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state, one_seed
+from il_ros.policies.networks.seeded_mlp import marked_state, one_seed
 from il_ros.policies.protocol import PolicyModel, Window
 from il_ros.rl.agents.actor_critic import SoftActorCritic
 from il_ros.rl.agents.agent import AgentSettings, Bounds, CloneUse, Shape, put_seed, repeated
@@ -35,9 +35,7 @@ class ChoosingActorCritic(SoftActorCritic):
             )
         super().__init__(shape, settings, clone_use, bounds)
         self.policy = guided(shape, settings, CHOICE)
-        self._clone = SeededMlp(
-            shape.seeds, actor_sizes(shape.inputs, shape.actor, shape.actions, chooses=False)
-        ).requires_grad_(False)
+        self._clone = shape.actors(chooses=False).requires_grad_(False)
 
     def take_from(self, clone: ActorNetwork, deviation: Tensor) -> None:
         """Choose between the policy of a network and an actor that begins as it; see `Agent`."""

@@ -12,12 +12,11 @@ from torch import Tensor
 from il_ros.policies.families.actor import (
     LOG_STD,
     ActorNetwork,
-    actor_sizes,
     log_densities,
     squashed_gaussian,
 )
 from il_ros.policies.families.guided import RESIDUAL, Guided, GuidedNetwork, residual
-from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state, one_seed
+from il_ros.policies.networks.seeded_mlp import marked_state, one_seed
 from il_ros.policies.protocol import PolicyModel
 from il_ros.rewards.protocol import Transition
 from il_ros.rl.agents.actor_critic import SoftActorCritic
@@ -38,9 +37,7 @@ class ResidualActorCritic(SoftActorCritic):
     ) -> None:
         super().__init__(shape, settings, clone_use, bounds)
         self.policy = guided(shape, settings, RESIDUAL)
-        self._clone = SeededMlp(
-            shape.seeds, actor_sizes(shape.inputs, shape.actor, shape.actions, chooses=False)
-        ).requires_grad_(False)
+        self._clone = shape.actors(chooses=False).requires_grad_(False)
         self._reach = torch.zeros(shape.actions)
 
     def take_from(self, clone: ActorNetwork, deviation: Tensor) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from il_ros.policies.families.actor import ActorNetwork, actor_sizes
+from il_ros.policies.families.actor import ActorNetwork
 from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state, one_seed
 from il_ros.policies.protocol import PolicyModel, Window
 from il_ros.rewards.protocol import Transition
@@ -28,8 +28,7 @@ class SoftQ:
     def __init__(self, shape: Shape, settings: AgentSettings) -> None:
         self.policy = shape.actor
         self._settings, self._seeds, self._actions = settings, shape.seeds, shape.actions
-        sizes = actor_sizes(shape.inputs, shape.actor, shape.actions, chooses=True)
-        self._value = SeededMlp(shape.seeds, sizes)
+        self._value = shape.actors(chooses=True)
         self._target = copy.deepcopy(self._value).requires_grad_(False)
         self._optimiser = Optimiser(self._value, settings.rate)
 

@@ -113,7 +113,8 @@ def analytic(network: PolicyModel) -> MLPGradient | None:
     claim = network.perceptrons()
     if claim is None or claim.loss not in SLOPES:
         return None
-    return MLPGradient([_layer(layer) for layer in claim.layers], claim.loss, claim.step_weights)
+    layers = [_layer(layer) for layer in claim.layers]
+    return MLPGradient(layers, claim.activation, claim.loss, claim.step_weights)
 
 
 def fault(network: PolicyModel, example: Batch) -> str:

@@ -11,8 +11,10 @@ from il_ros.policies.families.ensemble import EnsembleNetwork
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.features import Inputs
 from il_ros.policies.heads.head import ELEMENTWISE
+from il_ros.policies.networks.activations import ACTIVATIONS, RELU
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
 from il_ros.policies.protocol import Batch, Perceptrons, Window
+from il_ros.training.optimiser import mlp_gradient
 from il_ros.training.optimiser.flat import FlatParameters
 from il_ros.training.optimiser.gradients import analytic, by_autograd, fault, gradient_of
 from il_ros.training.optimiser.mlp_gradient import SLOPES, MLPGradient
@@ -27,6 +29,10 @@ NETWORKS = [
         ({"members": 3, "bootstrap": bootstrap, "loss": loss, "horizon": h, "hidden": hidden}, weighted)
         for bootstrap in (False, True)
         for loss, weighted, h, hidden in COMBINED
+    ),
+    *(
+        ({**family, "activation": name, "loss": loss, "horizon": 4, "hidden": (12, 16, 8)}, True)
+        for name, loss, family in itertools.product(ACTIVATIONS, ELEMENTWISE, ({}, {"members": 3}))
     ),
 ]
 
@@ -67,7 +73,7 @@ def both_ways(settings, weighted, count, plant=lambda patch: None):
 
 
 def without_bootstrap(self):
-    return Perceptrons(self.member_layers(), self.head.loss_name, lambda action, weight: weight)
+    return Perceptrons(self.member_layers(), RELU, self.head.loss_name, lambda action, weight: weight)
 
 
 def differ(one, other):
@@ -99,10 +105,11 @@ def test_batches_of_several_sizes_do_not_mix():
     [
         lambda patch: patch.setitem(SLOPES, "huber", SLOPES["l1"]),
         lambda patch: patch.setattr(torch.Tensor, "sign_", lambda self: self.fill_(1)),  # no ReLU
+        lambda patch: patch.setitem(mlp_gradient.ACTIVATIONS, "relu", mlp_gradient.ACTIVATIONS["gelu"]),
         lambda patch: patch.setattr(EnsembleNetwork, "perceptrons", without_bootstrap),
         lambda patch: patch.setattr(torch, "sum", lambda *_, keepdim, out: out.zero_()),
     ],
-    ids=["another loss's slope", "no ReLU on the way back", "no bootstrap", "biases forgotten"],
+    ids=["another loss's slope", "no ReLU on the way back", "GELU", "no bootstrap", "biases forgotten"],
 )
 def test_a_planted_bug_is_caught(plant):
     settings = {"members": 3, "bootstrap": True, "loss": "huber", "horizon": 4, "hidden": (12, 16)}
