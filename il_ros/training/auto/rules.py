@@ -29,6 +29,8 @@ from il_ros.training.recipe import Recipe
 WIDE_BATCH, WIDE_STEPS = 128, 4000
 MOE_BATCH, MOE_STEPS = 256, 3000
 PICTURE_BATCH, PICTURE_STEPS = 64, 6000
+MANY_FRAMES = 3000
+"""From so many frames on, motion is learnt at a lower rate; a training then has more steps."""
 SPARE_EXPERTS, MOST_EXPERTS = 2, 8
 """Experts of `moe` beyond the ways that were found, and the most that it may have."""
 LEAST_EPOCHS, MOST_EPOCHS = 30, 1000
@@ -122,6 +124,11 @@ def _wide(found: Findings) -> tuple[str, ...]:
     )
 
 
+def _motion(found: Findings) -> tuple[str, ...]:
+    """Return the rate for many frames; docs/figures/cloning.md has its measurements."""
+    return ("learning_rate=0.003",) if found.frames >= MANY_FRAMES else ()
+
+
 def _probable(found: Findings) -> tuple[str, ...]:
     """Return settings for choices, as wide as those for efforts."""
     return ("hidden=[128, 128]", "learning_rate=0.003", *_amount(found, WIDE_STEPS, WIDE_BATCH))
@@ -210,8 +217,9 @@ RULES = (
         lambda found: True,
         lambda found: (
             "the actions are motion, which must be precise and changes little within a tick: absolute error, small "
-            "networks and small batches"
+            "networks and small batches" + ("; many frames: a lower rate" if _motion(found) else "")
         ),
+        _motion,
         rivals={WIDE: ("ensemble", _wide), "two_step": ("two_step", _none)},
     ),
 )

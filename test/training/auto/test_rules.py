@@ -46,6 +46,15 @@ def test_what_the_inputs_are_decides_the_family(own, changes, name, reason):
     assert reason in chosen.reason
 
 
+def test_motion_of_many_frames_is_learnt_at_a_lower_rate():
+    few, many = ([made.episode(number, frames=frames) for number in range(3)] for frames in (999, 1000))
+    assert rules.chosen(made.CONTRACT, few).training.learning_rate == 0.005
+    chosen = rules.chosen(made.CONTRACT, many)
+    assert chosen == recipe.load("ensemble", ("learning_rate=0.003",))
+    assert chosen.reason.endswith("small networks and small batches; many frames: a lower rate")
+    assert rules.chosen(made.CONTRACT, many, ("learning_rate=0.01",)).training.learning_rate == 0.01
+
+
 def test_pictures_get_chunks_absolute_errors_and_steps_by_the_amount_of_frames():
     chosen = rules.chosen(made.WITH_CAMERA, EPISODES)
     assert chosen.family == recipe.load("bc_cnn").family
