@@ -215,8 +215,8 @@ def one_seed(args, method, seed, goal, folder, until_s):
 
     if method == DEFAULT:
         plan = TrainingPlan(folder / "episodes", folder / "out", changes=(f"seed={seed}",))
-        data, recipe = opened(plan)
-        policy = train_clone(data, recipe, folder / "out").policy
+        data, chosen = opened(plan)
+        policy = train_clone(data, chosen, folder / "out").policy
         return row | took() | {"kept": final(policy, task)}
     start = cloned(data, seed, args.clone, folder / "clone") if method in (CLONE, *FROM_CLONE) else None
     if method == CLONE:
@@ -230,6 +230,8 @@ def one_seed(args, method, seed, goal, folder, until_s):
     if name == "airl":
         changes += [f"reward.{each.removeprefix('agent.')}" for each in changes if "agent.disc" in each]
     recipe = recipes.load(name, [each for each in changes if name != "sqil" or "reward_" not in each])
+    if start is not None:
+        recipe = recipe.going_on_from(start, changes)
     bar = tqdm(total=steps, desc=f"{args.task}, {method}, seed {seed}", leave=False, disable=None)
     environments = Environments("bench", data.contract, lambda: GymTask(task.make()), 1)
 

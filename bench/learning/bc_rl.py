@@ -96,6 +96,8 @@ def one_method(args, method, data, clone, task, place):
     ]
     changes += ["random_steps=0", f"frozen_steps={args.frozen}"] if begins else []
     recipe = recipes.load(name, changes)
+    if begins:
+        recipe = recipe.going_on_from(clone, changes)
     persons = []
 
     def person(_):

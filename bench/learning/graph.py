@@ -70,7 +70,7 @@ def environments_of(args, data, limit_s, place, stack):
 def one_method(args, method, data, clone, environments, person, place):
     changes = [f"steps={args.steps}", f"every={args.every}", f"tests={args.tests}", "random_steps=0"]
     changes += [f"frozen_steps={args.frozen}", f"seed={args.seed}", *args.set]
-    recipe = recipes.load(method, changes)
+    recipe = recipes.load(method, changes).going_on_from(clone, changes)
     starts = range(FINAL_SEED, FINAL_SEED + args.held_out)
     began_s = time.monotonic()
     before = environments.evaluated(clone, starts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from il_ros.core import settings
 from il_ros.core.plugins import PluginError
 from il_ros.core.settings import SettingsError
 from il_ros.policies.families.actor import Actor
+from il_ros.policies.runner import LoadedPolicy
 from il_ros.rewards.adversarial import GailSettings
 from il_ros.rewards.registry import RewardSettings, reward_family
 from il_ros.rl.agents.agent import AgentSettings, CloneUse
@@ -22,7 +23,10 @@ from il_ros.training.trainer.recipe_file import OWN_STEPS, read
 
 SECTIONS = ("policy", "reward", "agent", "clone", OWN_STEPS)
 _FAMILY = "actor"
+OF_CLONE = ("inputs", "hidden", "activation")
+"""The settings of a policy that a training which goes on from a clone takes from it."""
 _LATER = {
+    "policy": ("activation",),
     "reward": ("absorbing_distance",),
     "agent": ("actor_rate", "entropy", "entropy_bonus", "correlation"),
     "clone": tuple(settings.plain(CloneUse())),
@@ -65,6 +69,14 @@ class ImitationRecipe:
                 if key in plain[section] and plain[section][key] == former[section][key]:
                     del plain[section][key]
         return {key: value for key, value in plain.items() if value or key not in _LATER}
+
+    def going_on_from(self, start: LoadedPolicy, changes: Sequence[str] = ()) -> ImitationRecipe:
+        """Return the recipe with the OF_CLONE settings of an actor, unless `changes` (`key=value`) name them."""
+        if not isinstance(start.settings, Actor):
+            return self
+        named = {change.partition("=")[0].strip().removeprefix("policy.") for change in changes}
+        own = {name: getattr(start.settings, name) for name in OF_CLONE if name not in named}
+        return replace(self, policy=replace(self.policy, **own))
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any], source: str) -> ImitationRecipe:

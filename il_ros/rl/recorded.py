@@ -36,7 +36,7 @@ from il_ros.records.outcomes import OUTCOMES
 from il_ros.rl.agents.agent import Shape
 from il_ros.rl.learner import make_agent
 from il_ros.rl.optimiser import named, under
-from il_ros.rl.recipe import ImitationRecipe
+from il_ros.rl.recipe import OF_CLONE, ImitationRecipe
 from il_ros.rl.reward_source import TASK, Earned
 from il_ros.rl.steps.buffer import EnvironmentStep, StepBuffer, joined
 from il_ros.rl.steps.demonstrations import deviation_of, recorded_steps
@@ -62,7 +62,7 @@ def unusable(start: LoadedPolicy, contract: Contract, recipe: ImitationRecipe) -
     network = start.network
     if not isinstance(_clone_in(network), ActorNetwork):
         return f"family is {start.family}; one of actor or guided is needed"
-    for name in ("inputs", "hidden", "activation"):
+    for name in OF_CLONE:
         before, now = getattr(start.settings, name), getattr(recipe.policy, name)
         if before != now:
             return f"policy.{name} is {before}, the recipe's {now}"

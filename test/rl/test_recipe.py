@@ -1,11 +1,15 @@
 """Recipes with own steps: the shipped ones, changes, and what is refused."""
 
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from il_ros.core import share
 from il_ros.core.settings import SettingsError
+from il_ros.policies.families.actor import Actor
+from il_ros.policies.families.ensemble import Ensemble
 from il_ros.rl.recipe import SECTIONS, ImitationRecipe, load
 from il_ros.training import recipe as cloning
 from il_ros.training.trainer.recipe_file import has_own_steps
@@ -51,6 +55,19 @@ def test_what_came_later_is_no_difference_to_an_interrupted_training_of_before()
     assert load("sqil").identity()["reward"] == {"family": "sqil"}
     changed = load("gail", ["entropy=-2", "weight=0.5"]).identity()
     assert (changed["agent"]["entropy"], changed["clone"]) == (-2.0, {"weight": 0.5})
+
+
+def test_a_training_from_a_clone_has_its_network_unless_a_change_names_another():
+    start = SimpleNamespace(settings=Actor(inputs=("joints",), hidden=(8, 4), activation="tanh"))
+    shipped = load("ibrl")
+    found = shipped.going_on_from(start)
+    assert found.policy == Actor(inputs=("joints",), hidden=(8, 4), activation="tanh")
+    assert replace(found, policy=shipped.policy) == shipped
+    changes = ["policy.hidden=[16]", "activation=gelu", "steps=90000"]
+    assert load("ibrl", changes).going_on_from(start, changes).policy == Actor(
+        inputs=("joints",), hidden=(16,), activation="gelu"
+    )
+    assert shipped.going_on_from(SimpleNamespace(settings=Ensemble())) is shipped  # `train` refuses it
 
 
 def test_a_reward_model_in_a_file_is_named_by_its_path():

@@ -249,12 +249,13 @@ def test_a_policy_of_another_use_is_none_to_go_on_from(shown, clone, tmp_path):
 
 def test_the_command_goes_on_from_a_clone_and_says_what_it_learnt_from(root, clone_run, tmp_path, capsys):
     words = ["train", str(root), "--recipe", "residual", "--recorded", "--out", str(tmp_path / "v2")]
-    changes = ["policy.hidden=[32, 32]", "agent.hidden=8", "frozen_steps=5", "batch=8", "ahead=2"]
+    changes = ["agent.hidden=8", "frozen_steps=5", "batch=8", "ahead=2"]
     words += [word for change in changes for word in ("--set", change)]
     assert il_ros([*words, "--from", str(clone_run)]) == 0
     printed = capsys.readouterr().out
     found = checkpoint.load(tmp_path / "v2")
     assert (found.version, found.family, found.metrics["parent"]) == ("v2", "guided", "v1")
+    assert found.settings.hidden == (32, 32)  # the clone's, not the recipe's
     outcomes, updates = found.metrics["outcomes"], found.metrics["updates"]
     assert f"{outcomes['success']} success, {outcomes['failure']} failure" in printed
     assert f"{updates}, for {updates - 5} new steps" in printed

@@ -12,6 +12,7 @@ from il_ros.cli import next_steps
 from il_ros.cli.long_runs import stop_signals
 from il_ros.cli.train import imitation
 from il_ros.cli.train.report import JsonReporter, Reporter
+from il_ros.core import settings
 from il_ros.core.progress import ProgressView, progress
 from il_ros.core.tables import counted, say, say_json, table, worded
 from il_ros.training.trainer.opening import contract_of, require_free
@@ -33,7 +34,7 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
 
     try:
         recipe = recipes.load(plan.recipe, plan.changes)
-        start, why = _start(plan, recipe)
+        start, recipe, why = _start(plan, recipe)
         if start is None:
             if why:
                 reporter.warning(f"a clone is trained from scratch: {why}")
@@ -54,30 +55,30 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
     return 0 if outcome.finished else 130
 
 
-def _start(plan: TrainingPlan, recipe: ImitationRecipe) -> tuple[LoadedPolicy | None, str]:
-    """Return the policy to go on from, or None and why a given one cannot be."""
+def _start(plan: TrainingPlan, recipe: ImitationRecipe) -> tuple[LoadedPolicy | None, ImitationRecipe, str]:
+    """Return the policy to go on from, the recipe with its network, and ""; or None, the recipe, and why not."""
     from il_ros.policies import checkpoint
     from il_ros.rl.recorded import unusable
 
     if plan.start is None:
-        return None, ""
+        return None, recipe, ""
     try:
         start = checkpoint.load(plan.start)
     except checkpoint.CheckpointError as error:
-        return None, str(error)
-    why = unusable(start, contract_of(plan.contract, plan.data), recipe)
-    return (None, f"{start.version}: {why}") if why else (start, "")
+        return None, recipe, str(error)
+    going_on = recipe.going_on_from(start, plan.changes)
+    why = unusable(start, contract_of(plan.contract, plan.data), going_on)
+    return (None, recipe, f"{start.version}: {why}") if why else (start, going_on, "")
 
 
 def _cloning(plan: TrainingPlan, recipe: ImitationRecipe) -> TrainingPlan:
     """Return the plan that trains the clone which a recipe goes on from."""
-    policy = recipe.policy
-    changes = (
-        f"policy.inputs={json.dumps(list(policy.inputs))}",
-        f"policy.hidden={json.dumps(list(policy.hidden))}",
-        f"seed={recipe.imitation.seed}",
-    )
-    return replace(plan, recipe="actor", changes=changes, recorded=False, start=None)
+    from il_ros.rl.recipe import OF_CLONE
+
+    network = settings.plain(recipe.policy)
+    changes = [f"policy.{name}={json.dumps(network[name])}" for name in OF_CLONE]
+    changes.append(f"seed={recipe.imitation.seed}")
+    return replace(plan, recipe="actor", changes=tuple(changes), recorded=False, start=None)
 
 
 def _open(plan: TrainingPlan, reporter: Reporter) -> Dataset:
