@@ -52,7 +52,7 @@ def shown(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def clone(shown, tmp_path_factory):
-    changes = ["epochs=150", "hidden=[32, 32]", "validation=0"]
+    changes = ["epochs=150", "hidden=[32, 32]", "activation=relu", "validation=0"]
     return train(shown, cloning.load("actor", changes), tmp_path_factory.mktemp("clone")).policy
 
 

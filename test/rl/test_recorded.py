@@ -56,7 +56,8 @@ def shown(root):
 
 @pytest.fixture(scope="module")
 def clone_run(shown, tmp_path_factory):
-    changes, out = ["epochs=100", "hidden=[32, 32]", "validation=0"], tmp_path_factory.mktemp("clone")
+    changes = ["epochs=100", "hidden=[32, 32]", "activation=relu", "validation=0"]
+    out = tmp_path_factory.mktemp("clone")
     train(shown, cloning.load("actor", changes), out, version="v1")
     return out
 
@@ -255,7 +256,8 @@ def test_the_command_goes_on_from_a_clone_and_says_what_it_learnt_from(root, clo
     printed = capsys.readouterr().out
     found = checkpoint.load(tmp_path / "v2")
     assert (found.version, found.family, found.metrics["parent"]) == ("v2", "guided", "v1")
-    assert found.settings.hidden == (32, 32)  # the clone's, not the recipe's
+    own = found.settings  # the clone's, not the recipe's
+    assert (own.hidden, own.activation) == ((32, 32), "relu")
     outcomes, updates = found.metrics["outcomes"], found.metrics["updates"]
     assert f"{outcomes['success']} success, {outcomes['failure']} failure" in printed
     assert f"{updates}, for {updates - 5} new steps" in printed
