@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
-from il_ros.cli import options
+from il_ros.cli import next_steps, options
 from il_ros.core.tables import say, worded
 
 Result = TypeVar("Result")
@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
     summary.save(plan.folder)
     say(f"\n{summary.text()}\n\npage: {written}")
+    next_steps.tell(next_steps.after_evaluation(plan.trained, plan.task))
     return 0
 
 

@@ -60,7 +60,9 @@ def _data(metrics: Mapping[str, Any]) -> Iterator[str]:
         return
     yield from ("", "## Data", "")
     tasks = ", ".join(map(shown, metrics.get("tasks") or ())) or "not named"
-    yield f"{counted(metrics.get('frames') or 0, 'labelled frame')}; task: {tasks}."
+    frames = counted(metrics.get("frames") or 0, "labelled frame")
+    corrected = metrics.get("corrections")
+    yield f"{frames}{f', {corrected} of them corrections' if corrected else ''}; task: {tasks}."
     yield from ("", "| episode | used for | SHA-256 of its numbers and labels |", "|---|---|---|")
     rows = [(name, part) for part, names in data.items() for name in names]
     for name, part in rows[:MOST_EPISODES]:

@@ -233,11 +233,12 @@ _METRICS = check.record(
         "data": check.mapping(check.several(_episode_name)),
         "tasks": check.several(check.text),
         "frames": check.or_null(check.whole()),
+        "corrections": check.or_null(check.whole()),
         "steps": check.or_null(check.whole()),
         "duration_s": check.or_null(check.number(0.0)),
         "training": check.record("training", _TRAINING, others=True),
     },
-    optional=("data", "tasks", "frames", "steps", "duration_s", "training"),
+    optional=("data", "tasks", "frames", "corrections", "steps", "duration_s", "training"),
     others=True,
 )
 """The metrics that other parts of the package use."""

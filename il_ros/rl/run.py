@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from il_ros.core.settings import plain
 from il_ros.core.share import package_version
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.policies import checkpoint, lineage
@@ -255,11 +256,14 @@ def _scales(dataset: Dataset, recipe: ImitationRecipe, start: LoadedPolicy | Non
     inputs = Inputs.for_policy(dataset.contract, recipe.policy)
     if start is None:
         return fit_scales(dataset.train, dataset.contract, inputs, recipe.imitation.action_range)
-    if start.family != "actor" or start.settings != recipe.policy:
-        raise ValueError(
-            f"--from {start.version}: is a policy of the family {start.family} with other settings; a training with "
-            "own steps goes on with an actor of the recipe's settings (`il-ros train --recipe actor`)"
-        )
+    goes_on = "a training with own steps goes on with an actor of the recipe's settings (`il-ros train --recipe actor`)"
+    if start.family != "actor":
+        raise ValueError(f"--from {start.version}: is a policy of the family {start.family}; {goes_on}")
+    before, now = plain(start.settings), plain(recipe.policy)
+    if other := [
+        f"policy.{key} is {before[key]}, the recipe's {now[key]}" for key in now if before[key] != now[key]
+    ]:
+        raise ValueError(f"--from {start.version}: {'; '.join(other)}; {goes_on}")
     return Scales(dataset.contract, inputs, start.normaliser, start.form)  # the weights depend on them
 
 

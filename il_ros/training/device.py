@@ -64,9 +64,9 @@ def torch_settings(threads: int) -> Iterator[None]:
     before, flushed = torch.get_num_threads(), _flushes_denormals()
     for kind in (np.float32, np.float64):
         np.finfo(kind)  # NumPy until 2.2 computes its limits once, and warns where denormal numbers are 0
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
     try:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(True)
         yield
     finally:
         torch.set_num_threads(before)

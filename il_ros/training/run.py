@@ -57,6 +57,7 @@ from il_ros.training.samples import samples
 from il_ros.training.simulator.policy_tests import policy_tests, tests_so_far
 from il_ros.training.trainer import warm_start
 from il_ros.training.uncertainty import fit_uncertainty
+from il_ros.training.weighting import corrections
 
 SAVE_EVERY_S = 20.0
 
@@ -260,6 +261,7 @@ def _metrics(loop: TrainingLoop, dataset: Dataset, recipe: Recipe) -> dict[str, 
         "tasks": sorted({episode.task for episode in episodes if episode.task}),
         **_by_part(dataset.contract, episodes),
         "frames": sum(len(episode) for episode in episodes),
+        "corrections": corrections(episodes),
         "training": recipe.to_plain()["training"],
         "reason": recipe.reason,
         "epochs": len(loop.curves),

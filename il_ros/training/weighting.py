@@ -94,11 +94,7 @@ def sentence(episodes: Sequence[EpisodeArrays], weighting: Weighting) -> str:
             f"{listed([*changed], between=' and ')} {have} no effect: no takeover in the episodes to train on"
         )
         return none if changed else ""
-    masks = [
-        np.any([_around_takeovers(episode, weighting, group) for group in _takeovers(episode)], axis=0)
-        for episode in taken
-    ]
-    lapses, recoveries, corrected = np.sum([mask.sum(axis=1) for mask in masks], axis=0).tolist()
+    lapses, recoveries, corrected = _counts(taken, weighting)
     times = [{ns for group_ns in _takeovers(episode).values() for ns in group_ns} for episode in taken]
     frames = counted(sum(len(episode) for episode in episodes), "frame")
     said = [
@@ -114,6 +110,21 @@ def sentence(episodes: Sequence[EpisodeArrays], weighting: Weighting) -> str:
         effect = f"on {counted(count, 'frame')}" if count else "has no effect: there is no frame"
         said.append(f"{name} {value:g} {effect} {where}")
     return "; ".join(said)
+
+
+def corrections(episodes: Sequence[EpisodeArrays]) -> int:
+    """Return how many frames are corrections; see `sentence`."""
+    return _counts(episodes, Weighting())[2]
+
+
+def _counts(episodes: Sequence[EpisodeArrays], weighting: Weighting) -> tuple[int, int, int]:
+    """Return how many frames are lapses, recoveries and corrections, in any action group."""
+    counts = np.zeros(3, dtype=np.intp)
+    for episode in episodes:
+        groups = [_around_takeovers(episode, weighting, group) for group in _takeovers(episode)]
+        counts += np.any(groups, axis=0).sum(axis=1)
+    lapses, recoveries, corrected = counts.tolist()
+    return lapses, recoveries, corrected
 
 
 def _takeovers(episode: EpisodeArrays) -> Mapping[str, tuple[int, ...]]:

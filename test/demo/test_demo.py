@@ -105,3 +105,4 @@ def test_the_whole_loop_on_a_small_scale(tmp_path):
     for link in links.found:
         assert (out / link).stat().st_size > 0
     assert "policy, held-out starts" in ran.stdout
+    assert ran.stdout.endswith(f"next: il-ros session run --task push --checkpoint {out / 'trained'}\n")

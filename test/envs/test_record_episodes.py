@@ -117,7 +117,7 @@ def test_a_policys_actions_are_recorded_and_are_no_labels(tmp_path):
     with RecordEpisodes(Corridor(), tmp_path, source="policy") as env:
         played(env, 0, lambda observation: 1)
         own = env.contract
-    with pytest.raises(DatasetError, match="no label by rule 'by_mode' in mode policy"):
+    with pytest.raises(DatasetError, match="commands of policy are not learnt in mode policy"):
         frames(tmp_path, own)
 
 

@@ -1,5 +1,6 @@
 """The model card of a checkpoint."""
 
+import dataclasses
 import hashlib
 
 import made_arrays as made
@@ -47,6 +48,17 @@ def test_it_says_why_the_recipe_was_chosen(tmp_path):
 def test_a_training_that_was_stopped_says_so(tmp_path):
     train(made.dataset(), RECIPE, tmp_path, on_epoch=lambda point: False)
     assert "**Its training was stopped early.**" in (tmp_path / "checkpoint" / "card.md").read_text()
+
+
+def test_it_says_how_many_frames_are_corrections(trained, tmp_path):
+    data = made.dataset()
+    whole, *others = data.train
+    assert "corrections" not in (trained / "card.md").read_text()
+    who = ("policy",) * (len(whole) - 4) + ("expert",) * 4
+    corrected = dataclasses.replace(whole, authority=who, takeovers_ns=(int(whole.ticks_ns[-3]),))
+    train(dataclasses.replace(data, train=(corrected, *others)), RECIPE, tmp_path)
+    card = (tmp_path / "checkpoint" / "card.md").read_text()
+    assert "\n150 labelled frames, 3 of them corrections; task: made_up.\n" in card
 
 
 def test_the_digest_is_that_of_the_numbers():

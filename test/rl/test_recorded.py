@@ -13,6 +13,7 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.families.actor import Actor
 from il_ros.policies.features import Inputs
+from il_ros.rl import recipe as recipes
 from il_ros.rl.agents.agent import CHOICE, RESIDUAL, START, AgentSettings, CloneUse
 from il_ros.rl.learner import Imitation
 from il_ros.rl.recipe import ImitationRecipe
@@ -261,6 +262,15 @@ def test_the_command_goes_on_from_a_clone_and_says_what_it_learnt_from(root, clo
     outcomes, updates = found.metrics["outcomes"], found.metrics["updates"]
     assert f"{outcomes['success']} success, {outcomes['failure']} failure" in printed
     assert f"{updates}, for {updates - 5} new steps" in printed
+
+
+def test_the_command_trains_the_clone_that_its_recipe_goes_on_from(root, shown, tmp_path):
+    changes = ["policy.hidden=[8]", "policy.activation=tanh", "seed=3"]
+    words = ["train", str(root), "--recipe", "bc_rl", "--recorded", "--out", str(tmp_path / "v1")]
+    assert il_ros([*words, *(word for change in changes for word in ("--set", change))]) == 0
+    found = checkpoint.load(tmp_path / "v1")
+    assert (found.family, found.settings.hidden, found.settings.activation) == ("actor", (8,), "tanh")
+    assert unusable(found, shown.contract, recipes.load("bc_rl", changes)) == ""
 
 
 @pytest.mark.parametrize(

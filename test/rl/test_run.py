@@ -118,6 +118,16 @@ def test_the_clone_stays_until_another_policy_is_shown_to_be_better(episodes, tm
     assert table[3].endswith(later[0].verdict)
 
 
+def test_a_clone_of_other_settings_is_refused_by_their_names(episodes, tmp_path):
+    _, data = episodes
+    clone = trained(data, tmp_path / "clone", changes=["steps=90", "seeds=1", "every=90"])
+    changes = ["random_steps=0", "policy.activation=tanh"]
+    with pytest.raises(
+        ValueError, match=r"--from v1: policy\.activation is relu, the recipe's tanh; a training"
+    ):
+        trained(data, tmp_path / "v2", changes=changes, start=clone.policy)
+
+
 def test_a_policy_that_is_better_than_the_clone_takes_its_place_and_resumes_to_the_bit(episodes, tmp_path):
     _, data = episodes
     clone = trained(data, tmp_path / "clone", changes=["steps=90", "seeds=1", "every=90", "agent.rate=1e-5"])

@@ -174,7 +174,9 @@ def _tick_label(
             reason = f"no source drove: {decision.reason}"
             return replace(base, reason=reason, missing=NoLabel.NO_AUTHORITY)
         mode = f" in mode {decision.mode}" if decision.mode else ""
-        reason = f"no label by rule '{rule.name}'{mode}, {decision.authority} had authority"
+        reason = f"commands of {decision.authority} are not learnt{mode}"
+        if decision.sent is None:
+            reason = f"{decision.authority} drove, and no command was sent"
         return replace(base, reason=reason, missing=NoLabel.BY_RULE)
     return replace(base, command=np.asarray(values, dtype=np.float64)[streams.columns])
 

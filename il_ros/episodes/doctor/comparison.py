@@ -1,4 +1,4 @@
-"""TakeSet compared with each other: outliers, near-duplicates, starts that are all alike, contradicting labels."""
+"""Takes compared with each other: outliers, near-duplicates, starts that are all alike, contradicting labels."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ STANDS_STILL = 0.05
 NEIGHBOURS = 3
 OUTLIER = 7.0
 """An outlier is this many robust standard deviations above the usual: in its distance to the nearest takes, in the
-number
-that differs most from the others, or in its length and its path."""
+number that differs most from the others, or in its length and its path."""
 OUTLIER_TIMES, STRANGE_TIMES = 2.0, 3.0
 """... and this many times the usual; in the number that differs most the latter, as some number always differs."""
 DETOUR_TAKES, DETOUR_GAPS, DETOUR_SHARE = 8, 3.0, 0.05
@@ -81,6 +80,7 @@ def robust(values: Vector) -> Vector:
 
 def outliers(takes: TakeSet) -> list[Finding]:
     """Find takes that are unlike all others, in their course, their length or their path."""
+    takes = takes.uninterrupted
     if len(takes.episodes) < LEAST_TAKES:
         return []
     between = distances(takes)
@@ -106,7 +106,7 @@ def outliers(takes: TakeSet) -> list[Finding]:
             Finding(
                 Check.OUTLIER,
                 Severity.CAUTION,
-                f"{name} is unlike the others: {why}.",
+                f"{name}: {why}.",
                 "A single way of doing it is averaged into all others, or learnt where it happens to be the only one.",
                 (name,),
                 max(float(times[index]) / OUTLIER_TIMES, float(odd[index] or winding[index])),
@@ -136,6 +136,7 @@ def detours(takes: TakeSet) -> list[Finding]:
     value, and the length of its path. The largest one is a detour if it is above the second largest by DETOUR_GAPS
     times what separates that from the median (a gap test as Dixon's, 1950), and by a share of the number's range.
     """
+    takes = takes.uninterrupted
     if len(takes.episodes) < DETOUR_TAKES:
         return []
     measured = [takes.measured(each) for each in takes.episodes]
@@ -160,7 +161,7 @@ def detours(takes: TakeSet) -> list[Finding]:
             Finding(
                 Check.OUTLIER,
                 Severity.CAUTION,
-                f"{name} is unlike the others: {element} goes {farthest[index, column]:.3g} out of its straight way, "
+                f"{name}: {element} goes {farthest[index, column]:.3g} out of its straight way, "
                 f"in the others {np.median(np.delete(farthest[:, column], index)):.3g} (median).",
                 "A detour is learnt as part of the task, and what it looks like at its far end is seen nowhere else.",
                 (name,),
@@ -258,6 +259,7 @@ def duplicates(takes: TakeSet) -> list[Finding]:
 
 def coverage(takes: TakeSet) -> list[Finding]:
     """Find out whether all takes start alike; pictures are not compared."""
+    takes = takes.uninterrupted
     if len(takes.episodes) < LEAST_TAKES or not takes.states[0].shape[1]:
         return []
     starts = np.array([states[0] for states in takes.states])

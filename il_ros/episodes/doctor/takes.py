@@ -46,6 +46,14 @@ class TakeSet:
         return self.contract.period_ns / 1e9
 
     @cached_property
+    def uninterrupted(self) -> TakeSet:
+        """The takes in which no policy was corrected: where one was, the frames are parts of the task only."""
+        kept = tuple(
+            each for each in self.episodes if not (each.takeovers_ns or any(each.group_takeovers_ns.values()))
+        )
+        return self if len(kept) == len(self.episodes) else replace(self, episodes=kept)
+
+    @cached_property
     def numeric(self) -> tuple[ObservationSpec, ...]:
         """The observations that are numbers."""
         return tuple(spec for spec in self.contract.observations if spec.kind == "numeric")

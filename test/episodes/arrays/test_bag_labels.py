@@ -56,10 +56,24 @@ def test_a_decision_without_authority_or_command_gives_a_reason_instead_of_a_lab
     out, _ = found(tmp_path, made.recorded(3, decisions=False) + items)
     assert [m.reason for m in out] == [
         "no source drove: no proposal",
-        "no label by rule 'by_mode', expert had authority",
+        "expert drove, and no command was sent",
         "",
     ]
     assert [m.command is None for m in out] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        ("hg_dagger", "commands of policy are not learnt in mode hg_dagger"),
+        ("", "commands of policy are not learnt"),
+    ],
+)
+def test_where_the_policy_drove_the_reason_says_that_its_commands_are_not_learnt(tmp_path, mode, reason):
+    out, _ = found(
+        tmp_path, [*made.recorded(1, decisions=False), made.decision(0, authority="policy", mode=mode)]
+    )
+    assert [m.reason for m in out] == [reason]
 
 
 def test_the_rule_chooses_the_labels(tmp_path):

@@ -107,6 +107,32 @@ def test_a_take_four_times_as_long_is_unlike_the_others():
     )  # from the first frame to the last: 399 and 99 ticks
 
 
+@pytest.mark.parametrize("corrected", [False, True])
+def test_a_correction_is_a_part_of_the_task_and_not_compared_with_whole_takes(corrected):
+    def short(episode):
+        part = rows(episode, np.arange(20, 35))
+        return dataclasses.replace(part, takeovers_ns=(int(part.ticks_ns[0]),) if corrected else ())
+
+    found = [each for each in examine(planted(clean(), [4], short)) if each.check is Check.OUTLIER]
+    assert [each.episodes for each in found] == ([] if corrected else [("episode_000005",)])
+
+
+def test_whole_takes_that_all_start_alike_are_named_beside_corrections():
+    first = clean().episodes[0]
+
+    def moved(episode):
+        by = {key: first.observations[key][0] - values[0] for key, values in episode.observations.items()}
+        values = {key: each + by[key] for key, each in episode.observations.items()}
+        return dataclasses.replace(episode, observations=values, commands=episode.commands + by["joints"])
+
+    def late(episode):
+        part = rows(moved(episode), np.arange(60, 75))
+        return dataclasses.replace(part, takeovers_ns=(int(part.ticks_ns[0]),))
+
+    takes = planted(planted(clean(), range(9), moved), [9], late)
+    assert len(only(examine(takes), Check.COVERAGE).episodes) == 9
+
+
 def test_labels_that_are_mirrored_are_found_without_another_take_in_like_states():
     mirrored = planted(
         clean(), [2, 7], lambda e: dataclasses.replace(e, commands=2 * e.observations["joints"] - e.commands)
