@@ -28,6 +28,14 @@ def only(findings, check):
     return found[0]
 
 
+def moved_to_one_start(episode):
+    """A take moved as a whole, with its commands, to where the first of `clean` starts."""
+    first = take(0, NUMBERS)
+    by = {key: first.observations[key][0] - values[0] for key, values in episode.observations.items()}
+    values = {key: each + by[key] for key, each in episode.observations.items()}
+    return dataclasses.replace(episode, observations=values, commands=episode.commands + by["joints"])
+
+
 @pytest.mark.parametrize("own", [NUMBERS, PICTURES], ids=["numbers", "pictures"])
 def test_clean_takes_have_no_finding(own):
     assert [each.what for each in examine(clean(own))] == []
@@ -118,18 +126,11 @@ def test_a_correction_is_a_part_of_the_task_and_not_compared_with_whole_takes(co
 
 
 def test_whole_takes_that_all_start_alike_are_named_beside_corrections():
-    first = clean().episodes[0]
-
-    def moved(episode):
-        by = {key: first.observations[key][0] - values[0] for key, values in episode.observations.items()}
-        values = {key: each + by[key] for key, each in episode.observations.items()}
-        return dataclasses.replace(episode, observations=values, commands=episode.commands + by["joints"])
-
     def late(episode):
-        part = rows(moved(episode), np.arange(60, 75))
+        part = rows(moved_to_one_start(episode), np.arange(60, 75))
         return dataclasses.replace(part, takeovers_ns=(int(part.ticks_ns[0]),))
 
-    takes = planted(planted(clean(), range(9), moved), [9], late)
+    takes = planted(planted(clean(), range(9), moved_to_one_start), [9], late)
     assert len(only(examine(takes), Check.COVERAGE).episodes) == 9
 
 
@@ -469,14 +470,10 @@ def test_faster_motion_in_one_take_is_no_jump_but_a_single_step_of_its_size_is()
 
 
 def test_takes_that_all_start_alike_are_named():
-    first = clean().episodes[0]
-
-    def moved(episode):
-        by = {key: first.observations[key][0] - values[0] for key, values in episode.observations.items()}
-        values = {key: each + by[key] for key, each in episode.observations.items()}
-        return dataclasses.replace(episode, observations=values, commands=episode.commands + by["joints"])
-
-    assert only(examine(planted(clean(), range(10), moved)), Check.COVERAGE).severity is Severity.CAUTION
+    assert (
+        only(examine(planted(clean(), range(10), moved_to_one_start)), Check.COVERAGE).severity
+        is Severity.CAUTION
+    )
 
 
 def test_labels_that_go_the_other_way_contradict_the_rest():
