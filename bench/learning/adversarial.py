@@ -230,8 +230,7 @@ def one_seed(args, method, seed, goal, folder, until_s):
     if name == "airl":
         changes += [f"reward.{each.removeprefix('agent.')}" for each in changes if "agent.disc" in each]
     recipe = recipes.load(name, [each for each in changes if name != "sqil" or "reward_" not in each])
-    if start is not None:
-        recipe = recipe.going_on_from(start, changes)
+    recipe = recipe.going_on_from(start, changes)
     bar = tqdm(total=steps, desc=f"{args.task}, {method}, seed {seed}", leave=False, disable=None)
     environments = Environments("bench", data.contract, lambda: GymTask(task.make()), 1)
 

@@ -95,9 +95,8 @@ def one_method(args, method, data, clone, task, place):
         *args.set,
     ]
     changes += ["random_steps=0", f"frozen_steps={args.frozen}"] if begins else []
-    recipe = recipes.load(name, changes)
-    if begins:
-        recipe = recipe.going_on_from(clone, changes)
+    start = clone if begins else None
+    recipe = recipes.load(name, changes).going_on_from(start, changes)
     persons = []
 
     def person(_):
@@ -128,7 +127,7 @@ def one_method(args, method, data, clone, task, place):
             recipe,
             place / method,
             environments,
-            start=clone if begins else None,
+            start=start,
             on_step=on_step,
             on_scores=on_scores,
         )

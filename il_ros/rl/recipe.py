@@ -70,9 +70,12 @@ class ImitationRecipe:
                     del plain[section][key]
         return {key: value for key, value in plain.items() if value or key not in _LATER}
 
-    def going_on_from(self, start: LoadedPolicy, changes: Sequence[str] = ()) -> ImitationRecipe:
-        """Return the recipe with the OF_CLONE settings of an actor, unless `changes` (`key=value`) name them."""
-        if not isinstance(start.settings, Actor):
+    def going_on_from(self, start: LoadedPolicy | None, changes: Sequence[str] = ()) -> ImitationRecipe:
+        """Return the recipe with the OF_CLONE settings of an actor, unless `changes` (`key=value`) name them.
+
+        Without a policy, or with one that is no actor, it is the same recipe.
+        """
+        if start is None or not isinstance(start.settings, Actor):
             return self
         named = {change.partition("=")[0].strip().removeprefix("policy.") for change in changes}
         own = {name: getattr(start.settings, name) for name in OF_CLONE if name not in named}

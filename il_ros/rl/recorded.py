@@ -44,6 +44,7 @@ from il_ros.rl.steps.world import Scales
 from il_ros.training import outputs, saved
 from il_ros.training.device import torch_settings
 from il_ros.training.loop import TrainingError
+from il_ros.training.recipe import policy_differences
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,9 @@ def unusable(start: LoadedPolicy, contract: Contract, recipe: ImitationRecipe) -
     network = start.network
     if not isinstance(_clone_in(network), ActorNetwork):
         return f"family is {start.family}; one of actor or guided is needed"
-    for name in OF_CLONE:
-        before, now = getattr(start.settings, name), getattr(recipe.policy, name)
-        if before != now:
-            return f"policy.{name} is {before}, the recipe's {now}"
+    before, now = ({name: getattr(of, name) for name in OF_CLONE} for of in (start.settings, recipe.policy))
+    for difference in policy_differences(before, now):
+        return difference
     if isinstance(network, GuidedNetwork) and start.settings.way != recipe.clone.use:
         return f"it uses its clone as {start.settings.way}, the recipe as {recipe.clone.use}"
     return ""

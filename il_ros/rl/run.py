@@ -42,6 +42,7 @@ from il_ros.rl.steps.world import BrokenEnvironmentError, Scales
 from il_ros.training import outputs, saved
 from il_ros.training.device import torch_settings
 from il_ros.training.loop import TrainingError
+from il_ros.training.recipe import policy_differences
 from il_ros.training.run import SAVE_EVERY_S
 
 
@@ -259,10 +260,7 @@ def _scales(dataset: Dataset, recipe: ImitationRecipe, start: LoadedPolicy | Non
     goes_on = "a training with own steps goes on with an actor of the recipe's settings (`il-ros train --recipe actor`)"
     if start.family != "actor":
         raise ValueError(f"--from {start.version}: is a policy of the family {start.family}; {goes_on}")
-    before, now = plain(start.settings), plain(recipe.policy)
-    if other := [
-        f"policy.{key} is {before[key]}, the recipe's {now[key]}" for key in now if before[key] != now[key]
-    ]:
+    if other := policy_differences(plain(start.settings), plain(recipe.policy)):
         raise ValueError(f"--from {start.version}: {'; '.join(other)}; {goes_on}")
     return Scales(dataset.contract, inputs, start.normaliser, start.form)  # the weights depend on them
 

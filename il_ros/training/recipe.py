@@ -299,6 +299,15 @@ def require_valid(name: str, changes: Sequence[str]) -> None:
         raise faults[0]
 
 
+def policy_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each policy setting in which a policy (`before`) differs from a recipe (`now`), by key."""
+    return [
+        f"policy.{key} is {before.get(key)}, the recipe's {value}"
+        for key, value in now.items()
+        if value != before.get(key)
+    ]
+
+
 def changed_values(values: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
     """Return the values of a recipe's sections with `key=value` changes; raises SettingsError as `changed`."""
     for change in changes:

@@ -31,7 +31,7 @@ from il_ros.policies.normaliser import Affine, Normaliser, ShownRange
 from il_ros.policies.protocol import Batch, ModelSpec, PolicyModel, Window
 from il_ros.policies.runner import LoadedPolicy, sample
 from il_ros.training.fitting import fit_normaliser, used_samples
-from il_ros.training.recipe import Recipe
+from il_ros.training.recipe import Recipe, policy_differences
 from il_ros.training.trainer import warm_start
 
 SCALES = 3.0
@@ -145,10 +145,9 @@ def begin(
 def _require_alike(start: LoadedPolicy, recipe: Recipe) -> None:
     if start.family != recipe.family:
         raise TransferError(f"family is {start.family}, the recipe's {recipe.family}")
-    before, now = settings.plain(start.settings), settings.plain(recipe.policy)
-    for key, value in now.items():
-        if key not in MAY_DIFFER and value != before.get(key):
-            raise TransferError(f"policy.{key} is {before.get(key)}, the recipe's {value}")
+    own = {key: value for key, value in settings.plain(recipe.policy).items() if key not in MAY_DIFFER}
+    for difference in policy_differences(settings.plain(start.settings), own):
+        raise TransferError(difference)
 
 
 def _shared_inputs(start: LoadedPolicy, inputs: Inputs, fitted: Normaliser) -> Shared:

@@ -68,6 +68,7 @@ def test_a_training_from_a_clone_has_its_network_unless_a_change_names_another()
         inputs=("joints",), hidden=(16,), activation="gelu"
     )
     assert shipped.going_on_from(SimpleNamespace(settings=Ensemble())) is shipped  # `train` refuses it
+    assert shipped.going_on_from(None) is shipped
 
 
 def test_a_reward_model_in_a_file_is_named_by_its_path():

@@ -73,8 +73,7 @@ def _train(
     graph = environment == GRAPH
     name = environment if environment and not graph else _recorded_task(dataset)
     start = None if plan.start is None else checkpoint.load(plan.start, dataset.contract)
-    if start is not None:
-        recipe = recipe.going_on_from(start, plan.changes)
+    recipe = recipe.going_on_from(start, plan.changes)
     reporter.start(dataset, recipe, name)
     shown = sorted({episode.task for episode in dataset.train if episode.task})
     if shown and name.rpartition(":")[2] not in shown:

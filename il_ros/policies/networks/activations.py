@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from torch import nn
@@ -15,12 +16,18 @@ from torch import nn
 from il_ros.policies.protocol import Array
 
 RELU, TANH, GELU, SILU = ACTIVATIONS = ("relu", "tanh", "gelu", "silu")
+_MODULES: dict[str, Callable[[], nn.Module]] = {
+    RELU: nn.ReLU,
+    TANH: nn.Tanh,
+    GELU: partial(nn.GELU, approximate="tanh"),
+    SILU: nn.SiLU,
+}
 _SLOPE, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
 def module(name: str) -> nn.Module:
     """Return the activation as a torch module."""
-    return {RELU: nn.ReLU(), TANH: nn.Tanh(), GELU: nn.GELU(approximate="tanh"), SILU: nn.SiLU()}[name]
+    return _MODULES[name]()
 
 
 def in_place(name: str, shape: tuple[int, ...]) -> Callable[[Array], object]:

@@ -24,7 +24,7 @@ from il_ros.policies.action_form import ActionForm
 from il_ros.policies.features import Inputs
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.training.batches import ReplayPlan
-from il_ros.training.recipe import Recipe, Training
+from il_ros.training.recipe import Recipe, Training, policy_differences
 
 LEAST_EPOCHS = 3
 LEAST_OLD = 3
@@ -110,13 +110,7 @@ def incompatibility(start: LoadedPolicy, contract: Contract, recipe: Recipe) -> 
             f"it derived {_listed(start.inputs.formulas)} from its observations, the contract now derives "
             f"{_listed(formulas)}"
         )
-    before, now = settings.plain(start.settings), settings.plain(recipe.policy)
-    changed = [
-        f"policy.{key} is {before.get(key)}, the recipe's {now[key]}"
-        for key in now
-        if now[key] != before.get(key)
-    ]
-    return "; ".join(changed)
+    return "; ".join(policy_differences(settings.plain(start.settings), settings.plain(recipe.policy)))
 
 
 def _listed(formulas: Mapping[str, str]) -> str:
